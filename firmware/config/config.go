@@ -1,0 +1,99 @@
+// Package config is the box's own settings: the boot file holdfast.toml on the SD card. Parse is pure; every error
+// names the file, the line and the key and says what would be right. What people and numbers there are is not
+// here but in the site document (sip/site).
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is the validated boot file; defaults are filled in.
+type Config struct {
+	Name    string // the box's name in logs, records and the portal
+	DataDir string // card: last good site document, outbox, records (default /var/lib/holdfast)
+	RunDir  string // tmpfs: control socket, snapshot (default /run/holdfast)
+	Log     Log
+	Phones  Phones
+	Trunk   TrunkSide
+	Media   Media
+	Cloud   Cloud
+	Portal  Portal
+	Site    SiteFile
+	Metrics netip.AddrPort // Prometheus, loopback only (default 127.0.0.1:9464; zero: off)
+	Network Network
+}
+
+// Log says how much is written to standard error.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // text or json
+}
+
+// Phones is the access side.
+type Phones struct {
+	Listen         netip.AddrPort // TLS; IPv4 only
+	Certificate    string         // PEM file: leaf and chain
+	Key            string         // PEM file
+	MaxConnections int            // default 12000
+	MediaAddress   netip.Addr     // default: the address of Listen
+}
+
+// TrunkSide is the side of the SBC: mutual TLS in both directions.
+type TrunkSide struct {
+	Listen       netip.AddrPort
+	Certificate  string
+	Key          string
+	Roots        string // PEM file with the SBC's chain
+	MediaAddress netip.Addr
+}
+
+// Media is the anchor's port range and marking.
+type Media struct {
+	PortMin, PortMax uint16        // even start; default 20000–29999
+	Drain            time.Duration // pause before a port is used again, default 10s
+	Silence          time.Duration // neither RTP nor RTCP for so long ends an ordinary call, default 30s
+	EmergencyPorts   int           // port pairs reserved for emergency calls, default 16
+	DSCPMedia        int           // default 46 (EF)
+	DSCPSIP          int           // default 24 (CS3)
+}
+
+// Cloud says how reachability is probed.
+type Cloud struct {
+	Zones    []Zone
+	HTTPS    string        // evidence only; "" for none
+	Interval time.Duration // default 2s
+	Timeout  time.Duration // default 2s, per probe
+	Missed   int           // default 3
+	HoldOff  time.Duration // stable for so long before "recovering" ends, default 60s
+	Roots    string        // PEM file; "" means the system's
+}
+
+// Zone is one zone of the cloud phone system.
+type Zone struct {
+	Name    string
+	Address string // host:port, SIP over TLS
+	TLSName string // name in its certificate, default the host of Address
+}
+
+// Portal is where the site document comes from by HTTPS.
+type Portal struct {
+	URL       string // of the site document; "" for none
+	Token     string // bearer token, read from token_file
+	PublicKey string // base64 ed25519 key that signs the document
+	Roots     string
+	Interval  time.Duration // default 10h
+}
+
+// SiteFile is a site document on the card.
+type SiteFile struct {
+	File          string
+	AllowUnsigned bool // a local file needs no signature only if this says so
+}
+
+// Network is the box's own address; applied by the network task of the image, not by the call path.
+type Network struct {
+	Address netip.Prefix
+	Gateway netip.Addr
+	DNS     []netip.Addr
+}

@@ -1,0 +1,94 @@
+package b2bua
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Media anchors the calls' RTP. box adapts media/relay to it; sip never imports media.
+type Media interface {
+	// Open starts the media session of one call. It allocates no port yet.
+	Open(callID string, o MediaOptions) MediaSession
+}
+
+// MediaOptions of one session.
+type MediaOptions struct {
+	Emergency bool // may use the reserved ports; silence is reported as a warning only
+}
+
+// Side says towards whom a media leg faces; it selects the local address.
+type Side uint8
+
+// The two sides of the box.
+const (
+	Access Side = iota // phones
+	Trunk              // SBC
+)
+
+// MediaSession is the media of one call. Its methods are called by the call's goroutine only.
+type MediaSession interface {
+	// AddLeg allocates an even RTP port and the odd RTCP port above it; ErrNoPorts when the range is used up.
+	AddLeg(s Side) (MediaLeg, error)
+	// Connect bridges two legs in both directions and replaces what either was connected to before.
+	// A leg without a Stream, or on hold, receives nothing.
+	Connect(a, b MediaLeg)
+	// Events reports silence and its end; closed by Close.
+	Events() <-chan MediaEvent
+	// Close frees the ports (into the drain) and zeroes the keys. It is idempotent.
+	Close()
+}
+
+// MediaEvent is what the relay notices by itself.
+type MediaEvent struct {
+	Leg    MediaLeg
+	Silent bool          // neither RTP nor RTCP authenticated for For
+	For    time.Duration // how long
+}
+
+// MediaLeg is one side's sockets.
+type MediaLeg interface {
+	Local() netip.AddrPort // RTP; RTCP is one port above
+	// Set puts a negotiated stream into effect, atomically: nothing of the old one is used after it returns.
+	Set(s Stream) error
+	Stats() LegStats
+	// Close frees this leg only (a fork branch that lost).
+	Close()
+}
+
+// Stream is one leg's negotiated audio, seen from the box.
+type Stream struct {
+	Remote      netip.AddrPort // where the peer wants RTP
+	RemoteRTCP  netip.AddrPort // zero: Remote's port + 1
+	Mux         bool           // RTCP on the RTP port (RFC 5761)
+	Recv, Send  Crypto         // what the peer seals with; what the box seals with. Zero Suite: plain RTP
+	Audio       Payload        // the one codec
+	Event       Payload        // telephone-event; Clock 0: none
+	CN          bool           // comfort noise (RFC 3389, payload type 13) passes
+	ToPeer      bool           // the box may send to the peer (false: peer holds or inactive)
+	FromPeer    bool           // the peer sends; false suspends silence detection
+	FixedSource bool           // a device whose address is configured: no latching
+}
+
+// Crypto is one direction's SDES key (RFC 4568).
+type Crypto struct {
+	Suite string // "AES_CM_128_HMAC_SHA1_80" …
+	Key   []byte // master key then master salt, as after base64
+	MKI   []byte // nil: none
+}
+
+// Payload is an RTP payload type with its clock rate.
+type Payload struct {
+	Type  uint8
+	Clock uint32 // Hz
+}
+
+// LegStats is one leg's quality, for the call record. Counters are of authenticated packets from the peer and packets to it.
+type LegStats struct {
+	RxPackets, RxBytes, TxPackets, TxBytes uint64
+	RxLost                                 uint64        // by sequence numbers (RFC 3550 A.3)
+	RxJitter                               time.Duration // RFC 3550 §6.4.1
+	RTT                                    time.Duration // from RTCP; 0: unknown
+	PeerLost                               float64       // fraction lost that the peer reports about us, 0…1
+	AuthFailed, Replayed, Dropped          uint64
+	SendErrors                             uint64
+}
