@@ -1,0 +1,76 @@
+# Holdfast. `make` alone prints what there is.
+# ARGS go to the demo or to the interop runner: make demo ARGS=--json, make interop ARGS='--only dtmf'
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+STAMP := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+# Nothing of the machine may get into the bytes: no paths, no build id, no state of the work tree.
+RELEASE := -trimpath -buildvcs=false -ldflags "-s -w -buildid= $(STAMP)"
+
+TARGETS := linux-arm64 linux-armv7 linux-amd64
+HOST := dist/host
+FUZZTIME ?= 30s
+BENCH ?= .
+TIMEOUT ?= 10m
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: help demo test build verify-build interop fuzz lint bench clean host $(TARGETS)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: host ## a branch on this machine loses its cloud and keeps talking; ARGS=--json, ARGS=--keep
+	@$(HOST)/holdfast-lab demo --box $(HOST)/holdfast $(ARGS)
+
+test: ## vet, formatting and all tests with the race detector; installs what is missing
+	@scripts/deps.sh test
+	@go vet ./...
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+		[ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
+	@go test -race -timeout $(TIMEOUT) ./...
+
+build: $(TARGETS) ## static, reproducible binaries for linux/arm64, linux/arm (v7) and linux/amd64 in dist/
+	@ls -l $(foreach t,$(TARGETS),dist/$(t)/holdfast)
+
+linux-arm64: export GOARCH = arm64
+linux-armv7: export GOARCH = arm
+linux-armv7: export GOARM = 7
+linux-amd64: export GOARCH = amd64
+$(TARGETS):
+	@mkdir -p dist/$@
+	@GOOS=linux CGO_ENABLED=0 go build $(RELEASE) -o dist/$@/holdfast ./firmware/cmd/holdfast
+
+verify-build: build ## builds once more from another path with an empty build cache; the bytes must be the same
+	@scripts/verify-build.sh "$(VERSION)" "$(COMMIT)" $(TARGETS)
+
+host: # this machine's binaries, with the lab
+	@mkdir -p $(HOST)
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(STAMP)" -o $(HOST)/ ./firmware/cmd/holdfast ./firmware/cmd/holdfast-lab
+
+interop: ## real phones, SBC and cloud (baresip, linphone, SIPp, Kamailio) against the real box; root, installs what is missing
+	@scripts/deps.sh interop
+	@mkdir -p $(HOST)
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(STAMP)" -o $(HOST)/ ./firmware/cmd/holdfast
+	@scripts/interop/run.py --box $(HOST)/holdfast $(ARGS)
+
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+lint: ## staticcheck, shellcheck, known vulnerabilities
+	@scripts/deps.sh lint
+	@shellcheck $$(git ls-files -co --exclude-standard '*.sh' .ci/run)
+	@go run $(STATICCHECK) ./...
+	@scripts/vulncheck.sh $(GOVULNCHECK)
+
+bench: ## benchmarks with allocations; BENCH=pattern
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+clean: ## removes what the build and the tests made
+	@rm -rf dist .cache

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# fuzz.sh - runs every fuzz target of the module, one after the other.
+# usage: fuzz.sh DURATION        for each target, such as 30s
+set -euo pipefail
+[ $# -eq 1 ] || { sed -n 2,3p "$0"; exit 2; }
+cd "$(dirname "$(realpath "$0")")/.."
+
+n=0
+while IFS=: read -r file name; do
+	n=$((n + 1))
+	echo "== ./$(dirname "$file") $name"
+	go test -run '^$' -fuzz "^$name\$" -fuzztime "$1" "./$(dirname "$file")"
+done < <(git ls-files -co --exclude-standard '*_test.go' | xargs -r grep -HoP '^func \KFuzz\w+' | sort)
+[ $n -gt 0 ] || { echo "fuzz.sh: no fuzz target found" >&2; exit 1; }
+echo "fuzz: $n targets, no failure"
