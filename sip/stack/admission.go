@@ -1,0 +1,176 @@
+package stack
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// listener accepts TLS connections under the admission limits: a global and a per-source cap, a rate per source, and a
+// bounded number of handshakes, each with a deadline. What is refused is closed before any TLS work.
+type listener struct {
+	s    *Stack
+	side Side
+	l    net.Listener
+	cfg  *tls.Config
+
+	handshakes chan struct{} // a slot each
+
+	mu      sync.Mutex
+	total   int
+	sources map[netip.Addr]*source
+}
+
+// source is one address's share.
+type source struct {
+	conns  int
+	tokens float64
+	seen   time.Time
+}
+
+// sourcesKept bounds the memory about addresses without a connection.
+const sourcesKept = 8192
+
+func newListener(s *Stack, side Side, l net.Listener, cfg *tls.Config) *listener {
+	return &listener{s: s, side: side, l: l, cfg: cfg,
+		handshakes: make(chan struct{}, s.o.Limits.Handshakes), sources: make(map[netip.Addr]*source)}
+}
+
+func (l *listener) serve() error {
+	backoff := time.Duration(0)
+	for {
+		raw, err := l.l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			// Out of descriptors or aborted connections: the listener itself is sound. Wait a little and go on.
+			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
+			l.s.log.Warn("accept failed", "side", l.side, "err", err, "retry_in", backoff)
+			select {
+			case <-time.After(backoff):
+			case <-l.s.done:
+				return nil
+			}
+			continue
+		}
+		backoff = 0
+		addr := raw.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		if !l.admit(addr, time.Now()) {
+			l.s.counters.RefusedConns.Add(1)
+			raw.Close()
+			continue
+		}
+		select {
+		case l.handshakes <- struct{}{}:
+		default:
+			l.release(addr)
+			l.s.counters.RefusedConns.Add(1)
+			raw.Close()
+			continue
+		}
+		l.s.wg.Add(1)
+		go func() { // a short-lived goroutine, so that the handshake's deep stack is not kept for the connection's life
+			defer l.s.wg.Done()
+			l.handshake(raw, addr)
+		}()
+	}
+}
+
+func (l *listener) handshake(raw net.Conn, addr netip.Addr) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.s.o.Limits.HandshakeTimeout)
+	defer cancel()
+	t := tls.Server(raw, l.cfg)
+	err := t.HandshakeContext(ctx)
+	<-l.handshakes
+	if err != nil {
+		l.s.counters.HandshakeFailures.Add(1)
+		l.s.log.Info("TLS handshake failed", "side", l.side, "source", raw.RemoteAddr().String(), "err", err)
+		raw.Close()
+		l.release(addr)
+		return
+	}
+	c := l.s.newConn(l.side, t, func() { l.release(addr) })
+	if f := l.s.o.Authorize; f != nil {
+		if err := f(c); err != nil {
+			l.s.counters.Unauthorized.Add(1)
+			l.s.log.Warn("connection refused", "side", l.side, "source", raw.RemoteAddr().String(), "err", err)
+			t.Close()
+			l.release(addr)
+			return
+		}
+	}
+	l.s.counters.Accepted.Add(1)
+	if !l.s.start(c) {
+		l.release(addr)
+	}
+}
+
+// admit takes a place for a connection from the address.
+func (l *listener) admit(addr netip.Addr, now time.Time) bool {
+	lim := &l.s.o.Limits
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total >= lim.Connections {
+		return false
+	}
+	src := l.sources[addr]
+	if src == nil {
+		if len(l.sources) >= sourcesKept+lim.Connections {
+			l.sweep(now)
+		}
+		src = &source{tokens: float64(lim.AcceptRate), seen: now}
+		l.sources[addr] = src
+	}
+	src.tokens = min(float64(lim.AcceptRate), src.tokens+now.Sub(src.seen).Seconds()*float64(lim.AcceptRate))
+	src.seen = now
+	if src.conns >= lim.PerSource || src.tokens < 1 {
+		return false
+	}
+	src.tokens--
+	src.conns++
+	l.total++
+	return true
+}
+
+func (l *listener) release(addr netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+	if src := l.sources[addr]; src != nil {
+		src.conns--
+		if src.conns <= 0 && len(l.sources) > sourcesKept {
+			delete(l.sources, addr)
+		}
+	}
+}
+
+// sweep forgets idle addresses.
+func (l *listener) sweep(now time.Time) {
+	for a, src := range l.sources {
+		if src.conns <= 0 && now.Sub(src.seen) > time.Second {
+			delete(l.sources, a)
+		}
+	}
+}
+
+// dscpControl marks a socket's packets (RFC 2474); the accepted connections inherit it from the listener.
+func dscpControl(dscp int) func(network, address string, c syscall.RawConn) error {
+	if dscp == 0 {
+		return nil
+	}
+	return func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if e := c.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_TOS, dscp<<2)
+		}); e != nil {
+			return e
+		}
+		return err
+	}
+}

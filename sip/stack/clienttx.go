@@ -1,0 +1,263 @@
+package stack
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// ErrTimeout means that no final response came in 64*T1 (timers B and F, RFC 3261 §17.1).
+var ErrTimeout = errors.New("no response in time")
+
+// ErrTooMany means that the bound on open transactions is reached.
+var ErrTooMany = errors.New("too many open transactions")
+
+// ClientTx is a client transaction (RFC 3261 §17.1, RFC 6026) over a reliable transport: no retransmission. Its
+// owner's function gets every response in order, and at most one error, after which nothing more comes.
+type ClientTx struct {
+	conn *Conn
+	req  *sip.Request
+	key  string
+	on   func(*sip.Response, error)
+
+	mu          sync.Mutex
+	timer       *time.Timer
+	provisional bool // a 1xx has come
+	final       bool
+	done        bool
+	wantCancel  bool
+	cancelSent  bool
+	reason      []sip.Header
+}
+
+// Send starts a client transaction on the connection. on is called from the connection's read loop or a timer, never
+// from within Send, and must not block for long. For an INVITE every 2xx is passed on for 64*T1 after the first
+// (RFC 6026 §8.5); a refusal's ACK is sent here.
+func (c *Conn) Send(req *sip.Request, on func(*sip.Response, error)) (*ClientTx, error) {
+	via := req.Via()
+	if via == nil {
+		via = c.NewVia()
+		req.PrependHeader(via)
+	}
+	if req.ContentLength() == nil {
+		req.SetBody(req.Body())
+	}
+	branch, _ := via.Params.Get("branch")
+	t := &ClientTx{conn: c, req: req, key: clientKey(branch, string(req.Method)), on: on}
+	if !c.s.clients.add(t, c.s.o.Limits.ClientTransactions) {
+		return nil, ErrTooMany
+	}
+	t.mu.Lock()
+	t.timer = time.AfterFunc(c.s.o.Timers.B, t.timeout)
+	t.mu.Unlock()
+	if err := c.Write(req); err != nil {
+		t.end()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Request is what was sent; read only.
+func (t *ClientTx) Request() *sip.Request { return t.req }
+
+// Conn is the connection that the request was sent on.
+func (t *ClientTx) Conn() *Conn { return t.conn }
+
+// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, else as soon as one comes.
+// The transaction then ends with its final response, usually 487; without one in 64*T1 with ErrTimeout. A reason
+// (RFC 3326) goes with the CANCEL, so that phones do not list a call that was answered elsewhere as missed.
+func (t *ClientTx) Cancel(reason ...sip.Header) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.final || t.done || t.wantCancel {
+		return
+	}
+	t.wantCancel, t.reason = true, reason
+	t.timer.Reset(t.conn.s.o.Timers.B)
+	if t.provisional {
+		t.sendCancel()
+	}
+}
+
+func (t *ClientTx) sendCancel() {
+	if t.cancelSent {
+		return
+	}
+	t.cancelSent = true
+	cancel := sip.NewRequest(sip.CANCEL, t.req.Recipient)
+	cancel.AppendHeader(t.req.Via().Clone())
+	sip.CopyHeaders("Route", t.req, cancel)
+	cancel.AppendHeader(sip.HeaderClone(t.req.From()))
+	cancel.AppendHeader(sip.HeaderClone(t.req.To()))
+	cancel.AppendHeader(sip.HeaderClone(t.req.CallID()))
+	cancel.AppendHeader(&sip.CSeqHeader{SeqNo: t.req.CSeq().SeqNo, MethodName: sip.CANCEL})
+	hops := sip.MaxForwardsHeader(70)
+	cancel.AppendHeader(&hops)
+	for _, h := range t.reason {
+		cancel.AppendHeader(h)
+	}
+	branch, _ := t.req.Via().Params.Get("branch")
+	// The CANCEL's own response says nothing that the INVITE's does not; it only has to match something.
+	c := &ClientTx{conn: t.conn, req: cancel, key: clientKey(branch, "CANCEL"), on: func(*sip.Response, error) {}}
+	cancel.SetBody(nil)
+	if t.conn.s.clients.add(c, t.conn.s.o.Limits.ClientTransactions) {
+		c.mu.Lock()
+		c.timer = time.AfterFunc(t.conn.s.o.Timers.B, c.timeout)
+		c.mu.Unlock()
+	}
+	t.conn.Write(cancel)
+}
+
+// receive handles one response.
+func (t *ClientTx) receive(res *sip.Response) {
+	t.mu.Lock()
+	if t.done {
+		t.mu.Unlock()
+		return
+	}
+	invite := t.req.Method == sip.INVITE
+	over := false
+	switch {
+	case res.StatusCode < 200:
+		if t.final {
+			t.mu.Unlock()
+			return
+		}
+		t.provisional = true
+		if invite && !t.wantCancel {
+			t.timer.Stop() // timer B ends with the first provisional response; how long it may ring is the caller's
+		}
+		if t.wantCancel {
+			t.sendCancel()
+		}
+	case invite && res.StatusCode < 300:
+		if !t.final {
+			t.timer.Reset(t.conn.s.o.Timers.B) // Accepted state: timer M
+		}
+		t.final = true
+	default:
+		if invite {
+			t.conn.Write(ackFor(t.req, res))
+		}
+		if t.final { // a refusal after a 2xx of another branch: acknowledged, else ignored
+			t.mu.Unlock()
+			return
+		}
+		t.final, over = true, true
+	}
+	t.mu.Unlock()
+	if over {
+		t.end()
+	}
+	t.on(res, nil)
+}
+
+func (t *ClientTx) timeout() {
+	t.mu.Lock()
+	failed := !t.final
+	t.mu.Unlock()
+	if t.end() && failed {
+		t.on(nil, ErrTimeout)
+	}
+}
+
+// end removes the transaction; false if it had ended before.
+func (t *ClientTx) end() bool {
+	t.mu.Lock()
+	if t.done {
+		t.mu.Unlock()
+		return false
+	}
+	t.done = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.mu.Unlock()
+	t.conn.s.clients.remove(t)
+	return true
+}
+
+func (t *ClientTx) fail(err error) {
+	t.mu.Lock()
+	failed := !t.final
+	t.mu.Unlock()
+	if t.end() && failed {
+		t.on(nil, err)
+	}
+}
+
+// ackFor is the ACK of a refusal (RFC 3261 §17.1.1.3).
+func ackFor(invite *sip.Request, res *sip.Response) *sip.Request {
+	ack := sip.NewRequest(sip.ACK, invite.Recipient)
+	ack.AppendHeader(invite.Via().Clone())
+	sip.CopyHeaders("Route", invite, ack)
+	ack.AppendHeader(sip.HeaderClone(invite.From()))
+	ack.AppendHeader(sip.HeaderClone(res.To()))
+	ack.AppendHeader(sip.HeaderClone(invite.CallID()))
+	ack.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: sip.ACK})
+	hops := sip.MaxForwardsHeader(70)
+	ack.AppendHeader(&hops)
+	ack.SetBody(nil)
+	return ack
+}
+
+func clientKey(branch, method string) string { return method + " " + branch }
+
+// clientTxs are the open client transactions.
+type clientTxs struct {
+	mu sync.Mutex
+	m  map[string]*ClientTx
+}
+
+func (c *clientTxs) init() { c.m = make(map[string]*ClientTx) }
+
+func (c *clientTxs) add(t *ClientTx, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.m) >= most {
+		return false
+	}
+	c.m[t.key] = t
+	return true
+}
+
+func (c *clientTxs) remove(t *ClientTx) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m[t.key] == t {
+		delete(c.m, t.key)
+	}
+}
+
+// find matches a response (RFC 3261 §17.1.3); only one that came on the request's own connection does.
+func (c *clientTxs) find(conn *Conn, res *sip.Response) *ClientTx {
+	branch, _ := res.Via().Params.Get("branch")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.m[clientKey(branch, string(res.CSeq().MethodName))]; t != nil && t.conn == conn {
+		return t
+	}
+	return nil
+}
+
+func (c *clientTxs) failConn(conn *Conn, err error) {
+	c.failWhere(func(t *ClientTx) bool { return t.conn == conn }, err)
+}
+
+func (c *clientTxs) failAll(err error) { c.failWhere(func(*ClientTx) bool { return true }, err) }
+
+func (c *clientTxs) failWhere(match func(*ClientTx) bool, err error) {
+	var hit []*ClientTx
+	c.mu.Lock()
+	for _, t := range c.m {
+		if match(t) {
+			hit = append(hit, t)
+		}
+	}
+	c.mu.Unlock()
+	for _, t := range hit {
+		t.fail(err)
+	}
+}

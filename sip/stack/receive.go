@@ -1,0 +1,95 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// receive takes one framed message off the wire; false ends the connection.
+func (c *Conn) receive(raw []byte) bool {
+	m, err := parse(raw)
+	if err != nil {
+		c.s.counters.Malformed.Add(1)
+		if b, ok := err.(*malformed); ok {
+			c.refuse(raw, b.status, b.reason)
+		}
+		return c.allow(time.Now()) // garbage counts against the rate; a stream of it ends the connection
+	}
+	switch m := m.(type) {
+	case *sip.Response:
+		c.s.counters.Responses.Add(1)
+		if t := c.s.clients.find(c, m); t != nil {
+			t.receive(m)
+		} else {
+			c.s.counters.StrayResponses.Add(1)
+		}
+	case *sip.Request:
+		c.s.counters.Requests.Add(1)
+		return c.request(m)
+	}
+	return true
+}
+
+func (c *Conn) request(r *sip.Request) bool {
+	if r.Method == sip.ACK {
+		if c.s.o.OnAck != nil {
+			c.s.o.OnAck(c, r)
+		}
+		return true
+	}
+	if !c.allow(time.Now()) {
+		c.s.counters.RateLimited.Add(1)
+		c.Write(NewResponse(r, 503, "Service Unavailable", ""))
+		return true
+	}
+	c.stampVia(r)
+	key := c.serverKey(r, r.Method)
+	if r.Method == sip.CANCEL {
+		c.cancelRequest(r)
+		return true
+	}
+	t := &ServerTx{conn: c, req: r, key: key, tag: NewTag()}
+	dup, full := c.s.servers.add(t, c.s.o.Limits.ServerTransactions, c.s.o.Limits.TransactionsPerConn)
+	switch {
+	case dup:
+		// A retransmission over TLS is a phone's mistake; the first is being handled.
+		return true
+	case full:
+		c.s.counters.RateLimited.Add(1)
+		c.Write(NewResponse(r, 503, "Service Unavailable", ""))
+		return true
+	}
+	c.s.wg.Add(1)
+	go func() {
+		defer c.s.wg.Done()
+		c.s.o.OnRequest(t)
+	}()
+	return true
+}
+
+// cancelRequest answers a CANCEL (RFC 3261 §9.2): 200 when its INVITE is open here, on this very connection, else 481.
+func (c *Conn) cancelRequest(r *sip.Request) {
+	t := c.s.servers.find(c.serverKey(r, sip.INVITE))
+	if t == nil {
+		c.Write(NewResponse(r, 481, "Call/Transaction Does Not Exist", ""))
+		return
+	}
+	c.Write(NewResponse(r, 200, "OK", t.tag))
+	t.cancel()
+}
+
+// serverKey identifies a server transaction (RFC 3261 §17.2.3); a client older than RFC 3261 has no unique branch, so
+// its request is told by Request-URI, From tag, Call-ID, CSeq and Via together.
+func (c *Conn) serverKey(r *sip.Request, method sip.RequestMethod) string {
+	via := r.Via()
+	branch, _ := via.Params.Get("branch")
+	if strings.HasPrefix(branch, sip.RFC3261BranchMagicCookie) {
+		return fmt.Sprintf("%d %s %s %s:%d", c.flow, method, branch, via.Host, via.Port)
+	}
+	tag, _ := r.From().Params.Get("tag")
+	return fmt.Sprintf("%d %s old %s %s %s %d %s:%d %s", c.flow, method, r.Recipient.String(), tag, r.CallID().Value(), r.CSeq().SeqNo,
+		via.Host, via.Port, branch)
+}

@@ -1,0 +1,167 @@
+package stack
+
+import (
+	"sync"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// ServerTx is a server transaction (RFC 3261 §17.2). Every transport here is reliable, so it ends with its final
+// response: there is nothing to retransmit, the ACK of a refusal needs no state, and a 2xx belongs to the layer above
+// (§13.3.1.4). A flood of requests that are refused at once therefore leaves nothing behind.
+type ServerTx struct {
+	conn *Conn
+	req  *sip.Request
+	key  string
+	tag  string // To tag of every response
+
+	mu        sync.Mutex
+	final     bool
+	cancelled bool
+	onCancel  func()
+	onGone    func()
+}
+
+// Conn is the connection that the request came on.
+func (t *ServerTx) Conn() *Conn { return t.conn }
+
+// Request is the request; read only.
+func (t *ServerTx) Request() *sip.Request { return t.req }
+
+// Tag is the To tag that Respond uses where the request had none.
+func (t *ServerTx) Tag() string { return t.tag }
+
+// Response builds a response to the request, with the transaction's tag.
+func (t *ServerTx) Response(status int, reason string) *sip.Response {
+	return NewResponse(t.req, status, reason, t.tag)
+}
+
+// Reply builds and sends a response without a body.
+func (t *ServerTx) Reply(status int, reason string, headers ...sip.Header) error {
+	res := t.Response(status, reason)
+	for _, h := range headers {
+		res.AppendHeader(h)
+	}
+	return t.Respond(res)
+}
+
+// Respond sends a response. A second final one is dropped: the first stands.
+func (t *ServerTx) Respond(res *sip.Response) error {
+	t.mu.Lock()
+	if t.final {
+		t.mu.Unlock()
+		return nil
+	}
+	if res.StatusCode >= 200 {
+		t.final = true
+		t.onCancel, t.onGone = nil, nil
+	}
+	final := t.final
+	t.mu.Unlock()
+	if final {
+		t.conn.s.servers.remove(t)
+	}
+	return t.conn.Write(res)
+}
+
+// OnCancel sets what a CANCEL does; it runs at once if the CANCEL has come already. The CANCEL itself is answered by
+// the stack; the INVITE's 487 is the caller's to send.
+func (t *ServerTx) OnCancel(f func()) {
+	t.mu.Lock()
+	now := t.cancelled
+	if !now && !t.final {
+		t.onCancel = f
+	}
+	t.mu.Unlock()
+	if now {
+		f()
+	}
+}
+
+// OnGone sets what happens when the connection is lost before the final response.
+func (t *ServerTx) OnGone(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn.Closed() {
+		go f()
+		return
+	}
+	if !t.final {
+		t.onGone = f
+	}
+}
+
+func (t *ServerTx) cancel() {
+	t.mu.Lock()
+	f := t.onCancel
+	t.onCancel, t.cancelled = nil, true
+	t.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// serverTxs are the open server transactions. The key holds the flow: nobody matches another connection's transaction.
+type serverTxs struct {
+	mu sync.Mutex
+	m  map[string]*ServerTx
+}
+
+func (s *serverTxs) init() { s.m = make(map[string]*ServerTx) }
+
+func (s *serverTxs) find(key string) *ServerTx {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[key]
+}
+
+// add returns false when the transaction exists already (a retransmission) or there are too many.
+func (s *serverTxs) add(t *ServerTx, most, perConn int) (dup, full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m[t.key] != nil {
+		return true, false
+	}
+	if len(s.m) >= most || int(t.conn.open.Load()) >= perConn {
+		return false, true
+	}
+	s.m[t.key] = t
+	t.conn.open.Add(1)
+	return false, false
+}
+
+func (s *serverTxs) remove(t *ServerTx) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m[t.key] == t {
+		delete(s.m, t.key)
+		t.conn.open.Add(-1)
+	}
+}
+
+// dropConn ends the transactions of a lost connection and tells their owners.
+func (s *serverTxs) dropConn(c *Conn) {
+	if c.open.Load() == 0 {
+		return
+	}
+	var gone []func()
+	s.mu.Lock()
+	for k, t := range s.m {
+		if t.conn != c {
+			continue
+		}
+		delete(s.m, k)
+		c.open.Add(-1)
+		t.mu.Lock()
+		if t.onGone != nil {
+			gone = append(gone, t.onGone)
+		}
+		t.final = true
+		t.onCancel, t.onGone = nil, nil
+		t.mu.Unlock()
+	}
+	s.mu.Unlock()
+	for _, f := range gone {
+		f()
+	}
+}
