@@ -1,6 +1,6 @@
 // Package config is the box's own settings: the boot file holdfast.toml on the SD card. Parse is pure; every error
 // names the file, the line and the key and says what would be right. What people and numbers there are is not
-// here but in the site document (sip/site).
+// here but in the site document (sip/site). Reading files, certificates and the portal's token is the caller's job.
 package config
 
 import (
@@ -60,7 +60,7 @@ type Media struct {
 
 // Cloud says how reachability is probed.
 type Cloud struct {
-	Zones    []Zone
+	Zones    []Zone        // 1 to 4
 	HTTPS    string        // evidence only; "" for none
 	Interval time.Duration // default 2s
 	Timeout  time.Duration // default 2s, per probe
@@ -78,20 +78,21 @@ type Zone struct {
 
 // Portal is where the site document comes from by HTTPS.
 type Portal struct {
-	URL       string // of the site document; "" for none
-	Token     string // bearer token, read from token_file
-	PublicKey string // base64 ed25519 key that signs the document
-	Roots     string
+	URL       string        // of the site document; "" for none
+	TokenFile string        // holds the bearer token
+	PublicKey string        // base64 ed25519 key that signs the document
+	Roots     string        // PEM file; "" means the system's
 	Interval  time.Duration // default 10h
 }
 
 // SiteFile is a site document on the card.
 type SiteFile struct {
-	File          string
-	AllowUnsigned bool // a local file needs no signature only if this says so
+	File          string // "" for none
+	AllowUnsigned bool   // a local file needs no signature only if this says so
 }
 
 // Network is the box's own address; applied by the network task of the image, not by the call path.
+// The zero value leaves the machine's addresses alone.
 type Network struct {
 	Address netip.Prefix
 	Gateway netip.Addr

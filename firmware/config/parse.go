@@ -1,0 +1,156 @@
+package config
+
+import (
+	"cmp"
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// MaxSize is the largest boot file that Parse reads, in bytes.
+const MaxSize = 64 << 10
+
+// maxFaults bounds what is listed about a file that is something else altogether.
+const maxFaults = 100
+
+// Parse reads a boot file. name is what errors call it. The error is of type Errors and holds all faults at once.
+func Parse(name string, data []byte) (*Config, error) {
+	if len(data) > MaxSize {
+		return nil, Errors{{File: name, Problem: fmt.Sprintf("has %d bytes", len(data)), Fix: "a boot file is a page or two of text; is this the right file?"}}
+	}
+	r, err := newReader(name, data)
+	if err != nil {
+		return nil, err
+	}
+	c := r.config()
+	r.unknown()
+	if len(r.errors) == 0 {
+		r.check(c) // comparing values makes sense only once each of them is right
+	}
+	if len(r.errors) > 0 {
+		slices.SortStableFunc(r.errors, func(a, b Error) int { return cmp.Compare(a.Line, b.Line) })
+		if len(r.errors) > maxFaults {
+			r.errors = append(r.errors[:maxFaults], Error{File: name, Problem: "has more faults than are listed", Fix: "is this the right file?"})
+		}
+		return nil, r.errors
+	}
+	return c, nil
+}
+
+// config reads every key, with the default of each.
+func (r *reader) config() *Config {
+	c := &Config{
+		Name:    r.text("name", "holdfast"),
+		DataDir: r.text("data_dir", "/var/lib/holdfast"),
+		RunDir:  r.text("run_dir", "/run/holdfast"),
+		Log: Log{
+			Level:  r.choice("log.level", "info", "debug", "info", "warn", "error"),
+			Format: r.choice("log.format", "text", "text", "json"),
+		},
+		Phones: Phones{
+			Listen:         r.addrPort("phones.listen", "10.0.0.5:5061"),
+			Certificate:    r.required("phones.certificate", "name a PEM file with the box's certificate and its chain"),
+			Key:            r.required("phones.key", "name a PEM file with the certificate's key"),
+			MaxConnections: r.integer("phones.max_connections", 12000, 10, 100000),
+			MediaAddress:   r.addr("phones.media_address", "10.0.0.5"),
+		},
+		Trunk: TrunkSide{
+			Listen:       r.addrPort("trunk.listen", "10.0.1.5:5061"),
+			Certificate:  r.required("trunk.certificate", "name a PEM file with the certificate that the SBC is shown"),
+			Key:          r.required("trunk.key", "name a PEM file with the certificate's key"),
+			Roots:        r.required("trunk.roots", "name a PEM file with the authority that signed the SBC's certificate"),
+			MediaAddress: r.addr("trunk.media_address", "10.0.1.5"),
+		},
+		Media: Media{
+			PortMin:        uint16(r.integer("media.port_min", 20000, 1024, 65534)),
+			PortMax:        uint16(r.integer("media.port_max", 29999, 1025, 65535)),
+			Drain:          r.duration("media.drain", 10*time.Second, 0, 10*time.Minute),
+			Silence:        r.duration("media.silence", 30*time.Second, 5*time.Second, time.Hour),
+			EmergencyPorts: r.integer("media.emergency_ports", 16, 2, 1024),
+			DSCPMedia:      r.integer("media.dscp_media", 46, 0, 63),
+			DSCPSIP:        r.integer("media.dscp_sip", 24, 0, 63),
+		},
+		Cloud: r.cloud(),
+		Portal: Portal{
+			URL:       r.https("portal.url", "https://portal.example.com/sites/1/document"),
+			TokenFile: r.text("portal.token_file", ""),
+			PublicKey: r.publicKey("portal.public_key"),
+			Roots:     r.text("portal.roots", ""),
+			Interval:  r.duration("portal.interval", 10*time.Hour, time.Minute, 7*24*time.Hour),
+		},
+		Site: SiteFile{
+			File:          r.text("site.file", ""),
+			AllowUnsigned: r.flag("site.allow_unsigned"),
+		},
+		Network: Network{
+			Address: r.prefix("network.address", "10.0.0.5/24"),
+			Gateway: r.addr("network.gateway", "10.0.0.1"),
+			DNS:     r.addrs("network.dns", "10.0.0.1"),
+		},
+	}
+	for _, key := range []string{"phones.listen", "trunk.listen"} {
+		if _, ok := r.value(key); !ok {
+			r.fail(key, "is missing", `write an IPv4 address and port, such as "10.0.0.5:5061"`)
+		}
+	}
+	if v, _ := r.value("metrics.listen"); v != "off" {
+		c.Metrics = r.addrPort("metrics.listen", defaultMetrics.String())
+		if v == nil {
+			c.Metrics = defaultMetrics
+		}
+	}
+	if !c.Phones.MediaAddress.IsValid() {
+		c.Phones.MediaAddress = c.Phones.Listen.Addr()
+	}
+	if !c.Trunk.MediaAddress.IsValid() {
+		c.Trunk.MediaAddress = c.Trunk.Listen.Addr()
+	}
+	return c
+}
+
+// cloud reads the probes and their zones.
+func (r *reader) cloud() Cloud {
+	c := Cloud{
+		HTTPS:    r.https("cloud.https", "https://phones.example.com/"),
+		Interval: r.duration("cloud.interval", 2*time.Second, 200*time.Millisecond, time.Minute),
+		Timeout:  r.duration("cloud.timeout", 2*time.Second, 100*time.Millisecond, 30*time.Second),
+		Missed:   r.integer("cloud.missed", 3, 1, 20),
+		HoldOff:  r.duration("cloud.hold_off", time.Minute, 0, time.Hour),
+		Roots:    r.text("cloud.roots", ""),
+	}
+	n := r.elements("cloud.zone")
+	if n < 1 || n > 4 {
+		r.fail("cloud.zone", fmt.Sprintf("there are %d zones", n), "write one to four [[cloud.zone]] sections, the primary first")
+	}
+	for i := range max(n, 1) { // at least once, so that the keys are known even without a zone
+		zone := element("cloud.zone", i)
+		if n == 0 {
+			for _, key := range []string{"name", "address", "tls_name"} {
+				r.asked[zone+"."+key] = true
+			}
+			break
+		}
+		address, host := r.hostPort(zone+".address", "zone1.phones.example.com:5061")
+		c.Zones = append(c.Zones, Zone{
+			Name:    r.required(zone+".name", `give the zone a name, such as "east"`),
+			Address: address,
+			TLSName: r.text(zone+".tls_name", host),
+		})
+	}
+	return c
+}
+
+// publicKey reads a base64 ed25519 key.
+func (r *reader) publicKey(key string) string {
+	s := r.text(key, "")
+	if s == "" {
+		return ""
+	}
+	if raw, err := base64.StdEncoding.DecodeString(s); err != nil || len(raw) != ed25519.PublicKeySize {
+		r.fail(key, "is not an ed25519 public key", "write its 32 bytes in base64 (44 characters)")
+		return ""
+	}
+	return s
+}
