@@ -27,6 +27,7 @@ type Conn struct {
 	raw     *tls.Conn
 	remote  netip.AddrPort
 	local   netip.AddrPort
+	contact netip.AddrPort // where the box listens on this side
 	release func()
 
 	authenticated atomic.Bool
@@ -50,6 +51,7 @@ func (s *Stack) newConn(side Side, t *tls.Conn, release func()) *Conn {
 	c := &Conn{s: s, flow: s.flows.Add(1), side: side, raw: t, release: release,
 		remote: unmap(t.RemoteAddr().(*net.TCPAddr).AddrPort()), local: unmap(t.LocalAddr().(*net.TCPAddr).AddrPort()),
 		at: time.Now(), tokens: float64(2 * s.o.Limits.UnauthenticatedRate)}
+	c.contact = c.local
 	c.drained = sync.NewCond(&c.mu)
 	return c
 }
@@ -67,6 +69,9 @@ func (c *Conn) Remote() netip.AddrPort { return c.remote }
 
 // Local is the box's address on this connection.
 func (c *Conn) Local() netip.AddrPort { return c.local }
+
+// Contact is the address for Via and Contact: where the box listens on this side, also when it dialled.
+func (c *Conn) Contact() netip.AddrPort { return c.contact }
 
 // Closed tells whether the connection is gone.
 func (c *Conn) Closed() bool {

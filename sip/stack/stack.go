@@ -246,7 +246,11 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config) (*Conn, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Limits.HandshakeTimeout)
 	defer cancel()
+	contact := s.Addr(Trunk)
 	d := net.Dialer{Control: dscpControl(s.o.DSCP)}
+	if contact.IsValid() { // leave from the address that the SBC knows the box by
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(contact.Addr(), 0))
+	}
 	raw, err := d.DialContext(ctx, "tcp4", addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
@@ -257,6 +261,9 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config) (*Conn, 
 		return nil, fmt.Errorf("TLS with %s: %w", addr, err)
 	}
 	c := s.newConn(Trunk, t, nil)
+	if contact.IsValid() {
+		c.contact = contact
+	}
 	c.authenticated.Store(true)
 	if !s.start(c) {
 		return nil, ErrStopped
