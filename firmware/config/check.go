@@ -11,7 +11,7 @@ var defaultMetrics = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 
 func (r *reader) check(c *Config) {
 	r.checkListeners(c)
 	r.checkMedia(c)
-	r.checkZones(c.Cloud.Zones)
+	r.checkCloud(c.Cloud)
 	r.checkSource(c)
 	r.checkNetwork(c.Network)
 }
@@ -55,7 +55,12 @@ func (r *reader) checkMedia(c *Config) {
 	}
 }
 
-func (r *reader) checkZones(zones []Zone) {
+func (r *reader) checkCloud(c Cloud) {
+	// A probe ends before the next begins, so that a silent cloud is noticed after Missed intervals and one timeout.
+	if c.Timeout > c.Interval {
+		r.fail("cloud.timeout", fmt.Sprintf("%s is longer than the interval of %s", short(c.Timeout), short(c.Interval)), "write a timeout that ends before the next probe")
+	}
+	zones := c.Zones
 	for i, a := range zones {
 		for j, b := range zones[i+1:] {
 			key := element("cloud.zone", i+1+j)

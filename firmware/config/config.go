@@ -63,7 +63,7 @@ type Cloud struct {
 	Zones    []Zone        // 1 to 4
 	HTTPS    string        // evidence only; "" for none
 	Interval time.Duration // default 2s
-	Timeout  time.Duration // default 2s, per probe
+	Timeout  time.Duration // default 2s, per probe; never longer than Interval
 	Missed   int           // default 3
 	HoldOff  time.Duration // stable for so long before "recovering" ends, default 60s
 	Roots    string        // PEM file; "" means the system's

@@ -112,10 +112,11 @@ func (r *reader) config() *Config {
 
 // cloud reads the probes and their zones.
 func (r *reader) cloud() Cloud {
+	interval := r.duration("cloud.interval", 2*time.Second, 200*time.Millisecond, time.Minute)
 	c := Cloud{
 		HTTPS:    r.https("cloud.https", "https://phones.example.com/"),
-		Interval: r.duration("cloud.interval", 2*time.Second, 200*time.Millisecond, time.Minute),
-		Timeout:  r.duration("cloud.timeout", 2*time.Second, 100*time.Millisecond, 30*time.Second),
+		Interval: interval,
+		Timeout:  r.duration("cloud.timeout", min(2*time.Second, interval), 100*time.Millisecond, time.Minute),
 		Missed:   r.integer("cloud.missed", 3, 1, 20),
 		HoldOff:  r.duration("cloud.hold_off", time.Minute, 0, time.Hour),
 		Roots:    r.text("cloud.roots", ""),
