@@ -1,0 +1,151 @@
+"""Cases, suites, and how their outcome is told.
+
+A suite is one network with one box (or a few) and the cases that run on it, in the order in which they are written.
+Suites run beside each other, each in a thread and a network of its own."""
+
+import os
+import threading
+import time
+import traceback
+
+import lan
+
+
+class Failed(Exception):
+    """A case did not hold; the message says what was expected and what came."""
+
+
+class Skip(Exception):
+    pass
+
+
+def case(title):
+    def mark(f):
+        f.title = title
+        return f
+    return mark
+
+
+def expect(ok, message):
+    if not ok:
+        raise Failed(message)
+
+
+def until(what, seconds, poll, every=0.1):
+    """Calls poll until it returns something true, which it returns; Failed after seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        v = poll()
+        if v:
+            return v
+        if time.monotonic() >= end:
+            raise Failed("not within %g s: %s" % (seconds, what))
+        time.sleep(every)
+
+
+class Suite:
+    """Subclasses give name and hosts (the last octets of the addresses on their LAN), setup() and cases."""
+
+    name = ""
+    hosts = ()
+
+    def __init__(self, run):
+        self.run = run
+        self.dir = os.path.join(run.out, self.name)
+        os.makedirs(self.dir, exist_ok=True)
+        self.closing = []
+
+    @classmethod
+    def cases(cls):
+        return [f for f in vars(cls).values() if hasattr(f, "title")]
+
+    def setup(self):
+        pass
+
+    def on_close(self, f):
+        """f is called when the suite is over, last given first; returns what it belongs to."""
+        self.closing.append(f)
+
+    def folder(self, name):
+        d = os.path.join(self.dir, name)
+        os.makedirs(d, exist_ok=True)
+        return d
+
+    def logs(self):
+        """Log files whose ends belong under a failure."""
+        return []
+
+    def execute(self):
+        wanted = [c for c in self.cases() if self.run.wants(self, c)]
+        if not wanted:
+            return
+        with lan.Lan(self.run.prefix + self.name[:4], self.hosts) as self.lan:
+            try:
+                broken = None
+                try:
+                    self.setup()
+                except Exception as e:
+                    broken = e
+                    traceback.print_exc(file=open(os.path.join(self.dir, "setup-failed.txt"), "w"))
+                for c in wanted:
+                    self.one(c, broken)
+            finally:
+                for f in reversed(self.closing):
+                    try:
+                        f()
+                    except Exception:
+                        traceback.print_exc(file=open(os.path.join(self.dir, "close-failed.txt"), "a"))
+
+    def one(self, c, broken):
+        self.case_dir = self.folder(c.__name__)
+        start = time.monotonic()
+        why, note = None, ""
+        if broken:
+            why = "the suite did not get ready: %s" % broken
+        else:
+            try:
+                note = c(self) or ""
+            except Exception as e:
+                why = str(e) or type(e).__name__
+                if not isinstance(e, Failed):
+                    why = "%s: %s" % (type(e).__name__, why)
+                with open(os.path.join(self.case_dir, "failed.txt"), "w") as f:
+                    traceback.print_exc(file=f)
+        self.run.report(self, c, why, note, time.monotonic() - start)
+
+
+class Run:
+    """One run of the suites."""
+
+    def __init__(self, box, out, only, quiet=False):
+        self.box, self.out, self.only = box, out, only
+        self.prefix = "hf%d" % os.getpid()
+        self.lock = threading.Lock()
+        self.passed, self.failed = 0, 0
+        self.start = time.monotonic()
+
+    def wants(self, suite, c):
+        return not self.only or any(o in "%s: %s (%s)" % (suite.name, c.title, c.__name__) for o in self.only)
+
+    def report(self, suite, c, why, note, seconds):
+        with self.lock:
+            if why is None:
+                self.passed += 1
+                print("PASS  %-7s %s%s (%.1f s)" % (suite.name, c.title, " [%s]" % note if note else "", seconds), flush=True)
+                return
+            self.failed += 1
+            print("FAIL  %-7s %s (%.1f s)\n      %s\n      evidence: %s" %
+                  (suite.name, c.title, seconds, why.replace("\n", "\n      "), suite.case_dir))
+            for path in suite.logs():
+                for line in tail(path, 12):
+                    print("      | %s: %s" % (os.path.basename(os.path.dirname(path)), line[:300]))
+            print(end="", flush=True)
+
+
+def tail(path, n):
+    try:
+        with open(path, "rb") as f:
+            f.seek(max(0, os.path.getsize(path) - 20000))
+            return f.read().decode("utf8", "replace").splitlines()[-n:]
+    except OSError:
+        return []
