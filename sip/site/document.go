@@ -35,12 +35,12 @@ type Info struct {
 
 // DialPlan turns what people dial into E.164.
 type DialPlan struct {
-	Country             string `json:"country"`                       // ISO 3166-1 alpha-2
-	AreaCode            string `json:"area_code,omitempty"`           // put before a local number
-	ExternalPrefix      string `json:"external_prefix,omitempty"`     // "9"
-	NationalPrefix      string `json:"national_prefix,omitempty"`     // trunk prefix: "1" in the US, "0" in Germany
+	Country             string `json:"country"`                        // ISO 3166-1 alpha-2
+	AreaCode            string `json:"area_code,omitempty"`            // put before a local number
+	ExternalPrefix      string `json:"external_prefix,omitempty"`      // "9"
+	NationalPrefix      string `json:"national_prefix,omitempty"`      // trunk prefix: "1" in the US, "0" in Germany
 	InternationalPrefix string `json:"international_prefix,omitempty"` // "011", "00"
-	SiteCode            string `json:"site_code,omitempty"`           // long extension = site code + extension
+	SiteCode            string `json:"site_code,omitempty"`            // long extension = site code + extension
 }
 
 // User is a person or a common-area phone with numbers. All number forms reach the user's phones.
@@ -82,10 +82,10 @@ type Zone struct {
 
 // ELIN is an emergency location identification number on one trunk.
 type ELIN struct {
-	Trunk     string `json:"trunk"`                // Trunk.ID
-	Number    string `json:"number"`               // E.164, never a user's number
-	Address   string `json:"address,omitempty"`    // civic address registered with the carrier
-	Confirmed string `json:"confirmed,omitempty"`  // date (YYYY-MM-DD) of the carrier's last confirmation
+	Trunk     string `json:"trunk"`               // Trunk.ID
+	Number    string `json:"number"`              // E.164, never a user's number
+	Address   string `json:"address,omitempty"`   // civic address registered with the carrier
+	Confirmed string `json:"confirmed,omitempty"` // date (YYYY-MM-DD) of the carrier's last confirmation
 }
 
 // Emergency holds the site's emergency numbers besides those of its country, and the site-wide ELINs.
@@ -98,9 +98,9 @@ type Emergency struct {
 
 // Device names a phone and its place; an analogue gateway may be allowed another transport from one address.
 type Device struct {
-	ID        string `json:"id"`                  // +sip.instance URN, MAC, or a name for a gateway
-	User      string `json:"user,omitempty"`      // User.ID
-	Zone      string `json:"zone,omitempty"`      // Zone.ID
+	ID        string `json:"id"`             // +sip.instance URN, MAC, or a name for a gateway
+	User      string `json:"user,omitempty"` // User.ID
+	Zone      string `json:"zone,omitempty"` // Zone.ID
 	ELINs     []ELIN `json:"elins,omitempty"`
 	Transport string `json:"transport,omitempty"` // "tls" (default), "udp" or "tcp"
 	Address   string `json:"address,omitempty"`   // IPv4 of a udp/tcp device, required there
@@ -110,14 +110,14 @@ type Device struct {
 // Trunk is one on-site SBC.
 type Trunk struct {
 	ID              string `json:"id"`
-	Address         string `json:"address"`                    // IPv4 or host, with port: "10.0.0.60:5061"
-	TLSName         string `json:"tls_name,omitempty"`         // SAN (RFC 5922) that its certificate must carry
+	Address         string `json:"address"`                      // IPv4 or host, with port: "10.0.0.60:5061"
+	TLSName         string `json:"tls_name,omitempty"`           // SAN (RFC 5922) that its certificate must carry
 	Fingerprint     string `json:"fingerprint_sha256,omitempty"` // instead of, or besides, TLSName: hex of the leaf
-	MainNumber      string `json:"main_number,omitempty"`      // default Info.MainNumber
-	Domain          string `json:"domain,omitempty"`           // host part towards the SBC, default the host of Address
-	MaxCalls        int    `json:"max_calls,omitempty"`        // 0: no limit
+	MainNumber      string `json:"main_number,omitempty"`        // default Info.MainNumber
+	Domain          string `json:"domain,omitempty"`             // host part towards the SBC, default the host of Address
+	MaxCalls        int    `json:"max_calls,omitempty"`          // 0: no limit
 	OptionsInterval int    `json:"options_interval_s,omitempty"` // seconds, default 10
-	EmergencyForm   string `json:"emergency_form,omitempty"`   // "as-dialled" (default), "urn", or a number
+	EmergencyForm   string `json:"emergency_form,omitempty"`     // "as-dialled" (default), "urn", or a number
 }
 
 // Options are site-wide switches.

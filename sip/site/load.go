@@ -1,0 +1,74 @@
+package site
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Load reads, checks and indexes a site document. What is wrong comes as Errors, all of it at once: unknown or
+// repeated fields and wrong types as well as what contradicts itself. How large data may be is the caller's to bound.
+func Load(data []byte) (*Site, error) {
+	shape, fatal := checkShape(data)
+	if fatal {
+		return nil, Errors(shape)
+	}
+	doc := new(Document)
+	// A value of a wrong type is in shape already; the rest is filled in, so that its errors are found as well.
+	var wrongType *json.UnmarshalTypeError
+	if err := json.Unmarshal(data, doc); err != nil && !errors.As(err, &wrongType) {
+		return nil, Errors{{Line: 1, Problem: err.Error(), Fix: "write valid JSON (RFC 8259)"}}
+	}
+	fillDefaults(doc)
+	s, found, warnings := validate(doc)
+
+	// A field of the wrong type reads as empty: one complaint about it is enough.
+	for _, e := range found {
+		if !slices.ContainsFunc(shape, func(s Error) bool { return within(e.Path, s.Path) }) {
+			shape = append(shape, e)
+		}
+	}
+	locate(data, shape, warnings)
+	if len(shape) > 0 {
+		slices.SortStableFunc(shape, func(a, b Error) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, Errors(shape)
+	}
+	s.warnings = warnings
+	return s, nil
+}
+
+// within reports whether a JSON pointer is outer or something inside it.
+func within(path, outer string) bool {
+	return strings.HasPrefix(path, outer) && (len(path) == len(outer) || path[len(outer)] == '/')
+}
+
+// fillDefaults puts in what the document may leave out.
+func fillDefaults(d *Document) {
+	d.Registration = cmp.Or(d.Registration, RegisterInResilience)
+	o := &d.Options
+	o.NoAnswerAfter = cmp.Or(o.NoAnswerAfter, 30)
+	o.MaxExpires = cmp.Or(o.MaxExpires, 600)
+	o.MinExpires = cmp.Or(o.MinExpires, 60)
+	o.MaxContacts = cmp.Or(o.MaxContacts, 10)
+	for i := range d.Users {
+		u := &d.Users[i]
+		u.NoAnswerAfter = cmp.Or(u.NoAnswerAfter, o.NoAnswerAfter)
+		if u.LongExtension == "" && u.Extension != "" {
+			u.LongExtension = d.DialPlan.SiteCode + u.Extension
+		}
+	}
+	for i := range d.Devices {
+		d.Devices[i].Transport = cmp.Or(d.Devices[i].Transport, "tls")
+	}
+	for i := range d.Trunks {
+		t := &d.Trunks[i]
+		t.MainNumber = cmp.Or(t.MainNumber, d.Site.MainNumber)
+		host, _, _ := strings.Cut(t.Address, ":")
+		t.Domain = cmp.Or(t.Domain, host)
+		t.OptionsInterval = cmp.Or(t.OptionsInterval, 10)
+		t.EmergencyForm = cmp.Or(t.EmergencyForm, "as-dialled")
+		t.Fingerprint = strings.ToLower(strings.ReplaceAll(t.Fingerprint, ":", ""))
+	}
+}
