@@ -116,5 +116,9 @@ func read(digits string) reading {
 	if phonenumbers.IsValidNumber(n) {
 		return reading{Number(e164), valid}
 	}
+	// A run of zeros loses one national prefix each time that it is read: no number that anybody has.
+	if again, err := phonenumbers.Parse(e164, "ZZ"); err != nil || phonenumbers.Format(again, phonenumbers.E164) != e164 {
+		return reading{}
+	}
 	return reading{Number(e164), possible}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// large is a document with so many users, each with all four number forms, two HA1 values, a forward and a device.
+// large is a document with so many users, each with all four number forms, two HA1 values, two forwards and a device.
 func large(t testing.TB, users int) []byte {
 	t.Helper()
 	d := *example(t).Doc()
@@ -18,7 +18,7 @@ func large(t testing.TB, users int) []byte {
 		u := User{
 			ID: "user-" + name, Name: "User " + name, Extension: name, Zone: "upper",
 			CloudNumbers: []string{fmt.Sprintf("+1312%07d", 2000000+i)}, BYOCNumbers: []string{fmt.Sprintf("+1217%07d", 2000000+i)},
-			Forward: Forward{NoAnswer: fmt.Sprint(20000 + (i+1)%users)},
+			Forward: Forward{NoAnswer: fmt.Sprint(20000 + (i+1)%users), Unreachable: fmt.Sprintf("+1314%07d", 2000000+i)},
 			Auth:    Auth{Username: name, HA1: make(map[string]string)},
 		}
 		for _, algorithm := range []string{SHA256, MD5} {

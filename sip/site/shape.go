@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -108,7 +109,7 @@ func (s *shape) value(t reflect.Type) error {
 }
 
 func (s *shape) object(field func(key string) (reflect.Type, bool), t reflect.Type) error {
-	seen := make(map[string]bool)
+	var seen []string // few; a document with more than 64 is refused for unknown ones anyway
 	for s.dec.More() {
 		token, err := s.dec.Token()
 		if err != nil {
@@ -117,10 +118,11 @@ func (s *shape) object(field func(key string) (reflect.Type, bool), t reflect.Ty
 		key := token.(string) // the decoder accepts nothing else here
 		s.path = append(s.path, key)
 		inner, known := field(key)
-		if seen[key] {
+		if slices.Contains(seen, key) {
 			s.add("field appears twice", "keep one of them")
+		} else if len(seen) < 64 {
+			seen = append(seen, key)
 		}
-		seen[key] = true
 		if known {
 			err = s.value(inner)
 		} else {
@@ -189,7 +191,7 @@ func (s *shape) pointer() string {
 
 // escapePointer writes one reference token of a JSON pointer (RFC 6901 §3).
 func escapePointer(part string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(part)
+	return strings.ReplaceAll(strings.ReplaceAll(part, "~", "~0"), "/", "~1")
 }
 
 // fieldsOf returns the JSON names of a struct and their types.

@@ -131,7 +131,10 @@ func (s *Site) DeviceByAddress(a netip.Addr) (*Device, bool) {
 // instanceKey makes spellings of one device equal: lower case, no brackets, a MAC address as twelve hex digits.
 func instanceKey(id string) string {
 	id = strings.ToLower(strings.Trim(id, `"<> `))
-	mac := strings.NewReplacer(":", "", "-", "", ".", "").Replace(strings.TrimPrefix(id, "urn:mac:"))
+	mac := strings.TrimPrefix(id, "urn:mac:")
+	for _, separator := range []string{":", "-", "."} {
+		mac = strings.ReplaceAll(mac, separator, "")
+	}
 	if isHex(mac, 12) {
 		return mac
 	}
