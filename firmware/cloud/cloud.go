@@ -1,0 +1,107 @@
+// Package cloud probes whether the cloud phone system can be reached: SIP OPTIONS over TLS to each zone, and an HTTPS
+// request as evidence. It reports every outcome and judges none of them: that is firmware/mode's job. It has a small SIP
+// client of its own, because a probe must not share connections, timers or faults with the stack that serves calls.
+package cloud
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"holdfast/firmware/config"
+	"holdfast/firmware/mode"
+)
+
+// Prober asks every target once an interval.
+type Prober struct {
+	targets  []target
+	interval time.Duration
+	timeout  time.Duration
+	log      *slog.Logger
+
+	mu     sync.Mutex // one report at a time
+	report func(mode.Probe)
+}
+
+// target is one thing to ask. ask returns what was answered, how long the answer took and whether that means alive; ctx
+// ends at the probe's deadline. It is called by one goroutine only.
+type target interface {
+	name() (zone string, kind mode.Kind)
+	ask(ctx context.Context) answer
+	close()
+}
+
+type answer struct {
+	alive  bool
+	rtt    time.Duration // from the request to the answer; 0: none
+	detail string
+}
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// New makes a prober. roots nil means the system's. report is called for every probe, never twice at a time, and must
+// not block for long. New connects to nothing.
+func New(c config.Cloud, roots *x509.CertPool, report func(mode.Probe), log *slog.Logger) *Prober {
+	return newProber(c, roots, report, log, new(net.Dialer).DialContext)
+}
+
+func newProber(c config.Cloud, roots *x509.CertPool, report func(mode.Probe), log *slog.Logger, dial dialer) *Prober {
+	p := &Prober{interval: c.Interval, timeout: c.Timeout, report: report, log: log}
+	for _, z := range c.Zones {
+		p.targets = append(p.targets, &zone{
+			label:   z.Name,
+			address: z.Address,
+			dial:    dial,
+			tls:     &tls.Config{ServerName: z.TLSName, RootCAs: roots, MinVersion: tls.VersionTLS12},
+		})
+	}
+	if c.HTTPS != "" {
+		p.targets = append(p.targets, newWeb(c.HTTPS, roots, c.Timeout, dial))
+	}
+	return p
+}
+
+// Run probes until ctx ends, then returns nil; every connection is closed by then. The first probes go out at once.
+func (p *Prober) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, t := range p.targets {
+		wg.Go(func() { p.watch(ctx, t) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// watch asks one target. A probe's deadline is never after the next tick, so that a cloud that swallows everything is
+// noticed as fast as one that refuses: after so many intervals and one timeout.
+func (p *Prober) watch(ctx context.Context, t target) {
+	defer t.close()
+	zone, kind := t.name()
+	ticker := time.NewTicker(p.interval)
+	defer ticker.Stop()
+	var last answer
+	for {
+		at := time.Now()
+		one, cancel := context.WithDeadline(ctx, at.Add(p.timeout))
+		a := t.ask(one)
+		cancel()
+		if ctx.Err() != nil {
+			return // the probe was cut short, not the cloud
+		}
+		if a.alive != last.alive || a.detail != last.detail {
+			p.log.Debug("cloud probe changed", "zone", zone, "kind", kind.String(), "alive", a.alive, "detail", a.detail)
+			last = a
+		}
+		p.mu.Lock()
+		p.report(mode.Probe{Zone: zone, Kind: kind, At: at, Alive: a.alive, RTT: a.rtt, Detail: a.detail})
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
