@@ -1,0 +1,200 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/registrar"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// persistTimeout bounds how long a REGISTER waits for the snapshot; without it the phone would wait for a dead disk.
+const persistTimeout = 2 * time.Second
+
+// Register answers a REGISTER.
+func (s *Server) Register(tx *stack.ServerTx) {
+	req := tx.Request()
+	st, gate := s.o.Site(), s.o.Gate()
+	name := req.To().Address.User
+	user, known := claimed(st, name)
+	if !gate.Open || gate.Only != nil && !(known && gate.Only[user.ID]) {
+		s.totals.Refused.Add(1)
+		if s.o.OnRefused != nil {
+			s.o.OnRefused(clip(name), tx.Conn().Remote())
+		}
+		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", strconv.Itoa(max(1, int(gate.RetryAfter.Seconds())))))
+		return
+	}
+	if !ours(st, tx, req.Recipient.Host) || !ours(st, tx, req.To().Address.Host) {
+		tx.Reply(404, "Not Found")
+		return
+	}
+	user, ok := s.check(tx, st, name, "To")
+	if !ok {
+		return
+	}
+	q, err := request(tx, user)
+	if err != nil {
+		tx.Reply(400, "Bad Contact")
+		return
+	}
+	now := time.Now()
+	bindings, err := s.o.Registrar.Register(now, q)
+	if err != nil {
+		s.refuse(tx, user, err)
+		return
+	}
+	if s.o.Persist != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), persistTimeout)
+		err := s.o.Persist(ctx)
+		cancel()
+		if err != nil { // the phone is served all the same: it only would have to register again after a crash
+			s.o.Log.Error("bindings are not saved", "err", err)
+		}
+	}
+	s.totals.Registered.Add(1)
+	if s.o.OnRegistered != nil {
+		s.o.OnRegistered(user.ID, len(bindings))
+	}
+	tx.Respond(s.accepted(tx, q, bindings, now))
+}
+
+// accepted is the 200 with every binding of the user (RFC 3261 §10.3 step 8).
+func (s *Server) accepted(tx *stack.ServerTx, q registrar.Request, bindings []registrar.Binding, now time.Time) *sip.Response {
+	res := tx.Response(200, "OK")
+	outbound := false
+	for _, b := range bindings {
+		left := max(0, int(b.Expires.Sub(now).Round(time.Second).Seconds()))
+		v := fmt.Sprintf("<%s>;expires=%d", b.URI, left)
+		if b.Q > 0 && b.Q < 1 {
+			v += fmt.Sprintf(";q=%.3g", b.Q)
+		}
+		if b.Instance != "" {
+			v += fmt.Sprintf(`;+sip.instance="%s"`, b.Instance)
+		}
+		if b.RegID > 0 {
+			v += fmt.Sprintf(";reg-id=%d", b.RegID)
+			outbound = outbound || b.Flow == q.Flow
+		}
+		res.AppendHeader(sip.NewHeader("Contact", v))
+	}
+	if outbound && lists(tx.Request(), "supported", "outbound") {
+		res.AppendHeader(sip.NewHeader("Require", "outbound")) // RFC 5626 §6
+	}
+	res.AppendHeader(sip.NewHeader("Date", now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")))
+	return res
+}
+
+// lists reports whether a header names an option tag.
+func lists(req *sip.Request, header, tag string) bool {
+	for _, h := range req.GetHeaders(header) {
+		for v := range strings.SplitSeq(h.Value(), ",") {
+			if strings.EqualFold(strings.TrimSpace(v), tag) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *Server) refuse(tx *stack.ServerTx, user *site.User, err error) {
+	var brief *registrar.TooBriefError
+	switch {
+	case errors.As(err, &brief):
+		tx.Reply(423, "Interval Too Brief", sip.NewHeader("Min-Expires", strconv.Itoa(int(brief.Min.Seconds()))))
+		return
+	case errors.Is(err, registrar.ErrTooManyContacts):
+		tx.Reply(403, "Too Many Contacts")
+	case errors.Is(err, registrar.ErrFull):
+		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "30"))
+	case errors.Is(err, registrar.ErrOutOfOrder):
+		tx.Reply(500, "CSeq Out of Order")
+	default:
+		tx.Reply(400, "Bad Request")
+	}
+	s.o.Log.Warn("registration refused", "aor", user.ID, "source", tx.Conn().Remote().String(), "err", err)
+}
+
+// maxContacts in one REGISTER.
+const maxContacts = 20
+
+var errContact = errors.New("bad Contact")
+
+// request reads what a REGISTER asks for.
+func request(tx *stack.ServerTx, user *site.User) (registrar.Request, error) {
+	req := tx.Request()
+	q := registrar.Request{AOR: user.ID, CallID: req.CallID().Value(), CSeq: req.CSeq().SeqNo, Expires: -1,
+		Flow: registrar.Flow(tx.Conn().Flow()), Source: tx.Conn().Remote()}
+	if h := req.GetHeader("expires"); h != nil {
+		q.Expires = seconds(h.Value())
+	}
+	if h := req.GetHeader("user-agent"); h != nil {
+		q.UserAgent = h.Value()
+	}
+	headers := req.GetHeaders("contact")
+	if len(headers) > maxContacts {
+		return q, errContact
+	}
+	for _, h := range headers {
+		ct, ok := h.(*sip.ContactHeader)
+		if !ok {
+			return q, errContact
+		}
+		if ct.Address.Wildcard {
+			q.Star = true
+			continue
+		}
+		switch ct.Address.Scheme {
+		case "sip", "sips":
+		default:
+			return q, errContact
+		}
+		if ct.Address.Host == "" || strings.Contains(ct.Address.Host, ":") { // an IPv6 contact cannot be served
+			return q, errContact
+		}
+		c := registrar.Contact{URI: ct.Address.String(), Expires: -1, Q: 1}
+		for _, p := range ct.Params {
+			switch strings.ToLower(p.K) {
+			case "expires":
+				c.Expires = seconds(p.V)
+			case "q":
+				if v, err := strconv.ParseFloat(p.V, 64); err == nil {
+					c.Q = v
+				}
+			case "+sip.instance":
+				c.Instance = instance(p.V)
+			case "reg-id":
+				if n, err := strconv.Atoi(p.V); err == nil && n > 0 {
+					c.RegID = n
+				}
+			}
+		}
+		q.Contacts = append(q.Contacts, c)
+	}
+	return q, nil
+}
+
+// instance strips what quotes an instance ID and refuses what would break a header.
+func instance(v string) string {
+	v = strings.Trim(v, `"`)
+	if len(v) > 200 || strings.ContainsAny(v, "\"\\\r\n") {
+		return ""
+	}
+	return v
+}
+
+// seconds reads a delta-seconds; a malformed or huge value counts as 3600 (RFC 3261 §20.19, §10.3).
+func seconds(v string) int {
+	n, err := strconv.ParseUint(strings.TrimSpace(v), 10, 32)
+	if err != nil || n > 1<<30 {
+		return 3600
+	}
+	return int(n)
+}
