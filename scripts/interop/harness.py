@@ -15,10 +15,6 @@ class Failed(Exception):
     """A case did not hold; the message says what was expected and what came."""
 
 
-class Skip(Exception):
-    pass
-
-
 def case(title):
     def mark(f):
         f.title = title
@@ -57,7 +53,7 @@ class Suite:
 
     @classmethod
     def cases(cls):
-        return [f for f in vars(cls).values() if hasattr(f, "title")]
+        return [f for f in vars(cls).values() if callable(f) and hasattr(f, "title")]
 
     def setup(self):
         pass
@@ -117,15 +113,21 @@ class Suite:
 class Run:
     """One run of the suites."""
 
-    def __init__(self, box, out, only, quiet=False):
+    def __init__(self, box, out, only):
         self.box, self.out, self.only = box, out, only
-        self.prefix = "hf%d" % os.getpid()
+        self.prefix = "hf%dx" % os.getpid()
         self.lock = threading.Lock()
         self.passed, self.failed = 0, 0
         self.start = time.monotonic()
 
     def wants(self, suite, c):
         return not self.only or any(o in "%s: %s (%s)" % (suite.name, c.title, c.__name__) for o in self.only)
+
+    def broken(self, suite, e):
+        """A suite that could not even have its network counts as one failure."""
+        with self.lock:
+            self.failed += 1
+            print("FAIL  %-7s the suite could not run: %s" % (suite.name, e), flush=True)
 
     def report(self, suite, c, why, note, seconds):
         with self.lock:

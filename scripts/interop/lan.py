@@ -70,12 +70,12 @@ class Lan:
                 # linphone asks the routing table for its own address
                 ip("-n", h.netns, "route", "add", "default", "dev", "eth0")
         except BaseException:
-            remove(self.name)
+            remove(self.name + "-")
             raise
         return self
 
     def __exit__(self, *exc):
-        remove(self.name)
+        remove(self.name + "-")
 
 
 def names():
@@ -83,8 +83,8 @@ def names():
 
 
 def remove(prefix):
-    """Ends the processes in the namespaces PREFIX-* and deletes these."""
-    mine = [n for n in names() if n.startswith(prefix + "-")]
+    """Ends the processes in the namespaces whose names begin so and deletes these."""
+    mine = [n for n in names() if n.startswith(prefix)]
     for sig in (signal.SIGTERM, signal.SIGKILL):
         pids = [int(p) for n in mine for p in ip("netns", "pids", n, check=False).split()]
         for p in pids:
@@ -102,6 +102,6 @@ def remove(prefix):
 def sweep():
     """Removes what an earlier run left behind that was killed before it could."""
     for n in names():
-        m = re.match(r"(hf(\d+)\w*)-", n)
+        m = re.match(r"(hf(\d+)x\w*)-", n)
         if m and not os.path.exists("/proc/" + m.group(2)):
-            remove(m.group(1))
+            remove(m.group(1) + "-")
