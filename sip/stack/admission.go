@@ -41,7 +41,7 @@ func newListener(s *Stack, side Side, l net.Listener, cfg *tls.Config) *listener
 		handshakes: make(chan struct{}, s.o.Limits.Handshakes), sources: make(map[netip.Addr]*source)}
 }
 
-func (l *listener) serve() error {
+func (l *listener) serve(ctx context.Context) error {
 	backoff := time.Duration(0)
 	for {
 		raw, err := l.l.Accept()
@@ -54,7 +54,7 @@ func (l *listener) serve() error {
 			l.s.log.Warn("accept failed", "side", l.side, "err", err, "retry_in", backoff)
 			select {
 			case <-time.After(backoff):
-			case <-l.s.done:
+			case <-ctx.Done():
 				return nil
 			}
 			continue
@@ -77,13 +77,13 @@ func (l *listener) serve() error {
 		l.s.wg.Add(1)
 		go func() { // a short-lived goroutine, so that the handshake's deep stack is not kept for the connection's life
 			defer l.s.wg.Done()
-			l.handshake(raw, addr)
+			l.handshake(ctx, raw, addr)
 		}()
 	}
 }
 
-func (l *listener) handshake(raw net.Conn, addr netip.Addr) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.s.o.Limits.HandshakeTimeout)
+func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr) {
+	ctx, cancel := context.WithTimeout(ctx, l.s.o.Limits.HandshakeTimeout)
 	defer cancel()
 	t := tls.Server(raw, l.cfg)
 	err := t.HandshakeContext(ctx)
@@ -104,6 +104,9 @@ func (l *listener) handshake(raw net.Conn, addr netip.Addr) {
 			l.release(addr)
 			return
 		}
+	}
+	if l.side == Trunk && len(t.ConnectionState().VerifiedChains) > 0 {
+		c.SetAuthenticated() // by its certificate, and by Authorize
 	}
 	l.s.counters.Accepted.Add(1)
 	if !l.s.start(c) {

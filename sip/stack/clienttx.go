@@ -45,16 +45,29 @@ func (c *Conn) Send(req *sip.Request, on func(*sip.Response, error)) (*ClientTx,
 		req.SetBody(req.Body())
 	}
 	branch, _ := via.Params.Get("branch")
-	t := &ClientTx{conn: c, req: req, key: clientKey(branch, string(req.Method)), on: on}
-	if !c.s.clients.add(t, c.s.o.Limits.ClientTransactions) {
-		return nil, ErrTooMany
-	}
-	t.mu.Lock()
-	t.timer = time.AfterFunc(c.s.o.Timers.B, t.timeout)
-	t.mu.Unlock()
-	if err := c.Write(req); err != nil {
-		t.end()
+	t, err := c.begin(req, branch, on)
+	if err != nil {
 		return nil, err
+	}
+	if err := c.Write(req); err != nil {
+		if ended, _ := t.end(); ended {
+			return nil, err
+		}
+		// The connection's end came between and has told on already: it must not be told twice.
+	}
+	return t, nil
+}
+
+// begin registers a client transaction and starts its timer B or F.
+func (c *Conn) begin(req *sip.Request, branch string, on func(*sip.Response, error)) (*ClientTx, error) {
+	t := &ClientTx{conn: c, req: req, key: clientKey(branch, string(req.Method)), on: on}
+	t.mu.Lock() // holds a timer that fires at once back until the timer is known
+	defer t.mu.Unlock()
+	t.timer = time.AfterFunc(c.s.o.Timers.B, t.timeout)
+	if !c.s.clients.add(t, c.s.o.Limits.ClientTransactions) {
+		t.done = true
+		t.timer.Stop()
+		return nil, ErrTooMany
 	}
 	return t, nil
 }
@@ -65,13 +78,13 @@ func (t *ClientTx) Request() *sip.Request { return t.req }
 // Conn is the connection that the request was sent on.
 func (t *ClientTx) Conn() *Conn { return t.conn }
 
-// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, else as soon as one comes.
+// Cancel cancels an INVITE (RFC 3261 §9.1; anything else is left alone, as it must be): at once if a provisional response has come, else as soon as one comes.
 // The transaction then ends with its final response, usually 487; without one in 64*T1 with ErrTimeout. A reason
 // (RFC 3326) goes with the CANCEL, so that phones do not list a call that was answered elsewhere as missed.
 func (t *ClientTx) Cancel(reason ...sip.Header) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.final || t.done || t.wantCancel {
+	if t.final || t.done || t.wantCancel || t.req.Method != sip.INVITE {
 		return
 	}
 	t.wantCancel, t.reason = true, reason
@@ -100,13 +113,9 @@ func (t *ClientTx) sendCancel() {
 	}
 	branch, _ := t.req.Via().Params.Get("branch")
 	// The CANCEL's own response says nothing that the INVITE's does not; it only has to match something.
-	c := &ClientTx{conn: t.conn, req: cancel, key: clientKey(branch, "CANCEL"), on: func(*sip.Response, error) {}}
+	// Without room for that it counts as stray.
 	cancel.SetBody(nil)
-	if t.conn.s.clients.add(c, t.conn.s.o.Limits.ClientTransactions) {
-		c.mu.Lock()
-		c.timer = time.AfterFunc(t.conn.s.o.Timers.B, c.timeout)
-		c.mu.Unlock()
-	}
+	t.conn.begin(cancel, branch, func(*sip.Response, error) {})
 	t.conn.Write(cancel)
 }
 
@@ -154,38 +163,27 @@ func (t *ClientTx) receive(res *sip.Response) {
 	t.on(res, nil)
 }
 
-func (t *ClientTx) timeout() {
-	t.mu.Lock()
-	failed := !t.final
-	t.mu.Unlock()
-	if t.end() && failed {
-		t.on(nil, ErrTimeout)
+func (t *ClientTx) timeout() { t.fail(ErrTimeout) }
+
+// fail ends the transaction; its owner is told if no final response came.
+func (t *ClientTx) fail(err error) {
+	if ended, answered := t.end(); ended && !answered {
+		t.on(nil, err)
 	}
 }
 
-// end removes the transaction; false if it had ended before.
-func (t *ClientTx) end() bool {
+// end removes the transaction. It tells whether this call ended it, and whether a final response had come by then.
+func (t *ClientTx) end() (ended, answered bool) {
 	t.mu.Lock()
 	if t.done {
 		t.mu.Unlock()
-		return false
+		return false, t.final
 	}
-	t.done = true
-	if t.timer != nil {
-		t.timer.Stop()
-	}
+	t.done, answered = true, t.final
+	t.timer.Stop()
 	t.mu.Unlock()
 	t.conn.s.clients.remove(t)
-	return true
-}
-
-func (t *ClientTx) fail(err error) {
-	t.mu.Lock()
-	failed := !t.final
-	t.mu.Unlock()
-	if t.end() && failed {
-		t.on(nil, err)
-	}
+	return true, answered
 }
 
 // ackFor is the ACK of a refusal (RFC 3261 §17.1.1.3).

@@ -34,23 +34,30 @@ type Conn struct {
 	open          atomic.Int32 // server transactions open
 	user          atomic.Value // what the layer above keeps with the connection
 
-	mu      sync.Mutex
-	queue   [][]byte
-	queued  int
-	writing bool
-	closed  bool
-	drained *sync.Cond
+	mu       sync.Mutex
+	queue    [][]byte
+	queued   int
+	writing  bool
+	closed   bool
+	overflow bool // the queue was full once: the connection is being closed
+	drained  *sync.Cond
+	partial  bool // the read loop is within a message
+
+	born time.Time
 
 	// Owned by the read loop.
 	tokens   float64 // request rate
 	at       time.Time
+	excess   int // refused in a row for the rate
 	newlines int // since the last message: two are a ping
 }
 
 func (s *Stack) newConn(side Side, t *tls.Conn, release func()) *Conn {
 	c := &Conn{s: s, flow: s.flows.Add(1), side: side, raw: t, release: release,
 		remote: unmap(t.RemoteAddr().(*net.TCPAddr).AddrPort()), local: unmap(t.LocalAddr().(*net.TCPAddr).AddrPort()),
-		at: time.Now(), tokens: float64(2 * s.o.Limits.UnauthenticatedRate)}
+		tokens: float64(2 * s.o.Limits.UnauthenticatedRate)}
+	c.born = time.Now()
+	c.at = c.born
 	c.contact = c.local
 	c.drained = sync.NewCond(&c.mu)
 	return c
@@ -91,9 +98,33 @@ func (c *Conn) PeerCertificate() *x509.Certificate {
 
 // SetAuthenticated lifts the limits for strangers: call it once the peer has proven who it is.
 func (c *Conn) SetAuthenticated() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.authenticated.Swap(true) {
-		c.raw.SetReadDeadline(time.Now().Add(c.s.o.Limits.IdleTimeout))
+		c.setReadDeadline()
 	}
+}
+
+// arm bounds the next read: the rest of a message, or the silence between two.
+func (c *Conn) arm(partial bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.partial = partial
+	c.setReadDeadline()
+}
+
+// setReadDeadline is called with c.mu held, so that a phone's authentication and its read loop cannot undo each other.
+// A stranger's time is bounded as a whole: keepalives do not hold its place.
+func (c *Conn) setReadDeadline() {
+	now, lim := time.Now(), &c.s.o.Limits
+	at := now.Add(lim.IdleTimeout)
+	if c.partial {
+		at = now.Add(lim.MessageTimeout)
+	}
+	if last := c.born.Add(lim.UnauthenticatedIdle); !c.authenticated.Load() && last.Before(at) {
+		at = last
+	}
+	c.raw.SetReadDeadline(at)
 }
 
 // Authenticated tells whether SetAuthenticated was called.
@@ -115,9 +146,13 @@ func (c *Conn) write(b []byte) error {
 	if c.closed {
 		return ErrConnClosed
 	}
-	if c.queued+len(b) > c.s.o.Limits.QueuedBytes {
+	if c.overflow {
+		return ErrQueueFull
+	}
+	if c.queued+len(b) > c.s.o.Limits.QueuedBytes || !c.hold(len(b)) {
+		c.overflow = true
 		c.s.counters.Overflows.Add(1)
-		go c.Close()
+		c.s.wg.Go(c.Close) // the read loop still runs, so Run still waits
 		return ErrQueueFull
 	}
 	c.queue = append(c.queue, b)
@@ -138,6 +173,8 @@ func (c *Conn) drain() {
 		if len(c.queue) == 0 || c.closed {
 			c.writing = false
 			c.queue = nil
+			c.s.held.Add(-int64(c.queued))
+			c.queued = 0
 			c.drained.Broadcast()
 			c.mu.Unlock()
 			return
@@ -145,6 +182,7 @@ func (c *Conn) drain() {
 		b := c.queue[0]
 		c.queue = c.queue[1:]
 		c.queued -= len(b)
+		c.s.held.Add(-int64(len(b)))
 		c.mu.Unlock()
 		c.raw.SetWriteDeadline(time.Now().Add(c.s.o.Limits.WriteTimeout))
 		if _, err := c.raw.Write(b); err != nil {
@@ -155,12 +193,29 @@ func (c *Conn) drain() {
 
 // Hangup closes the connection after what is queued has been written, so that a last response still arrives.
 func (c *Conn) Hangup() {
+	c.flush()
+	c.Close()
+}
+
+// flush waits until the queue is written or the connection closed, at the longest the write timeout.
+func (c *Conn) flush() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for c.writing && !c.closed {
 		c.drained.Wait()
 	}
-	c.mu.Unlock()
-	c.Close()
+}
+
+// closeNotifyTimeout bounds the TLS goodbye.
+const closeNotifyTimeout = 100 * time.Millisecond
+
+// hold takes room in the stack's memory for n bytes that wait to be read or written. Only strangers can be refused.
+func (c *Conn) hold(n int) bool {
+	if c.s.held.Add(int64(n)) > int64(c.s.o.Limits.HeldBytes) && !c.authenticated.Load() {
+		c.s.held.Add(-int64(n))
+		return false
+	}
+	return true
 }
 
 // Close ends the connection and fails its transactions. It is idempotent.
@@ -173,9 +228,10 @@ func (c *Conn) Close() {
 	c.closed = true
 	c.drained.Broadcast()
 	c.mu.Unlock()
-	// Not tls.Conn.Close alone: it may wait for a stalled writer before it closes the socket.
-	c.raw.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	// tls.Conn.Close says goodbye first, for up to 5 s when the peer does not read: cut that short.
+	cut := time.AfterFunc(closeNotifyTimeout, func() { c.raw.NetConn().Close() })
 	c.raw.Close()
+	cut.Stop()
 	if c.release != nil {
 		c.release()
 	}
@@ -197,5 +253,17 @@ func (c *Conn) allow(now time.Time) bool {
 		return false
 	}
 	c.tokens--
+	c.excess = 0
 	return true
 }
+
+// flooding counts what was refused for the rate, and tells when a peer of the access side no longer deserves an answer.
+// A trunk is never cut for it: it carries everybody's calls.
+func (c *Conn) flooding() bool {
+	c.s.counters.RateLimited.Add(1)
+	c.excess++
+	return c.side == Access && c.excess > mostExcess
+}
+
+// mostExcess are the 503s to one connection in a row before it is closed.
+const mostExcess = 200

@@ -3,9 +3,6 @@ package stack
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"sync"
-	"time"
 )
 
 // Sizes of one message. RFC 3261 names no limit; these hold any INVITE that a phone or an SBC writes.
@@ -18,21 +15,23 @@ var (
 	errHeaderTooLong = errors.New("header section too long")
 	errBodyTooLong   = errors.New("body too long")
 	errContentLength = errors.New("Content-Length is no number")
+	errTwoLengths    = errors.New("more than one Content-Length")
+	errNoLength      = errors.New("Content-Type without Content-Length")
 	errIncomplete    = errors.New("incomplete")
-	buffers          = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
+	crlf             = []byte("\r\n")
 	crlfcrlf         = []byte("\r\n\r\n")
-	pong             = []byte("\r\n")
+	pong             = crlf
 )
 
-// frame finds the first message in data: its length, or errIncomplete when more bytes are needed. A message without
-// Content-Length has no body (RFC 3261 §18.3 demands the header on streams; what follows is then the next message).
+// frame finds the first message in data and returns its length. With errIncomplete n is the least length that the data
+// must reach; with another error it is the length of what can be read of the header section.
 func frame(data []byte) (n int, err error) {
 	head := bytes.Index(data, crlfcrlf)
 	if head < 0 {
 		if len(data) > maxHeader {
-			return 0, errHeaderTooLong
+			return bytes.LastIndex(data, crlf) + 2, errHeaderTooLong
 		}
-		return 0, errIncomplete
+		return len(data) + 1, errIncomplete
 	}
 	head += 4
 	if head > maxHeader {
@@ -46,155 +45,67 @@ func frame(data []byte) (n int, err error) {
 		return head, errBodyTooLong
 	}
 	if len(data) < head+length {
-		return 0, errIncomplete
+		return head + length, errIncomplete
 	}
 	return head + length, nil
 }
 
-// contentLength reads the header's value; 0 when there is none.
+// contentLength reads the header's value. Two of them, or a body announced by its type alone, are refused: guessing where
+// a message ends would let one sender's body pass for another's request. Without either header there is no body.
 func contentLength(head []byte) (int, error) {
-	found := -1
-	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok {
+	var value []byte
+	found, typed, current := false, false, false // current: the line before is ours, and may be folded
+	_, lines, _ := bytes.Cut(head, crlf)         // without the start line
+	for line := range bytes.SplitSeq(lines, crlf) {
+		if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+			if current {
+				value = append(append(value[:len(value):len(value)], ' '), line...)
+			}
 			continue
 		}
+		name, rest, _ := bytes.Cut(line, []byte(":"))
 		name = bytes.TrimSpace(name)
-		if !bytes.EqualFold(name, []byte("content-length")) && !bytes.EqualFold(name, []byte("l")) {
-			continue
+		typed = typed || bytes.EqualFold(name, []byte("content-type")) || bytes.EqualFold(name, []byte("c"))
+		current = bytes.EqualFold(name, []byte("content-length")) || bytes.EqualFold(name, []byte("l"))
+		if current {
+			if found {
+				return 0, errTwoLengths
+			}
+			found, value = true, rest
 		}
-		value = bytes.TrimSpace(value)
-		n := 0
-		if len(value) == 0 || len(value) > 9 {
+	}
+	if !found {
+		if typed {
+			return 0, errNoLength
+		}
+		return 0, nil
+	}
+	value = bytes.TrimSpace(value)
+	if len(value) == 0 || len(value) > 9 {
+		return 0, errContentLength
+	}
+	n := 0
+	for _, b := range value {
+		if b < '0' || b > '9' {
 			return 0, errContentLength
 		}
-		for _, b := range value {
-			if b < '0' || b > '9' {
-				return 0, errContentLength
-			}
-			n = 10*n + int(b-'0')
-		}
-		if found >= 0 && found != n {
-			return 0, fmt.Errorf("two values: %w", errContentLength)
-		}
-		found = n
+		n = 10*n + int(b-'0')
 	}
-	return max(found, 0), nil
+	return n, nil
 }
 
-// readLoop owns the connection's input until it ends. While nothing arrives it holds one byte, no buffer.
-func (c *Conn) readLoop() {
-	defer c.Close()
-	c.raw.SetReadDeadline(time.Now().Add(c.idle()))
-	var first [1]byte
-	for {
-		if n, err := c.raw.Read(first[:]); err != nil || n == 0 {
-			return
-		}
-		if !c.readBurst(first[0]) {
-			return
-		}
-		c.raw.SetReadDeadline(time.Now().Add(c.idle()))
-	}
-}
-
-func (c *Conn) idle() time.Duration {
-	if c.authenticated.Load() || c.side == Trunk {
-		return c.s.o.Limits.IdleTimeout
-	}
-	return c.s.o.Limits.UnauthenticatedIdle
-}
-
-// readBurst reads messages until the input is used up exactly; false ends the connection.
-func (c *Conn) readBurst(first byte) bool {
-	bp := buffers.Get().(*[]byte)
-	buf := *bp
-	defer func() {
-		if cap(buf) <= 4<<10 {
-			buffers.Put(bp)
-		}
-	}()
-	buf[0] = first
-	have := 1
-	c.raw.SetReadDeadline(time.Now().Add(c.s.o.Limits.MessageTimeout))
-	for {
-		// RFC 5626 §4.4.1: a double CRLF between messages is a ping, a single CRLF its pong (or an old phone's keepalive).
-		skip := 0
-		for skip < have && (buf[skip] == '\r' || buf[skip] == '\n') {
-			if buf[skip] == '\n' {
-				c.newlines++
-			}
-			skip++
-		}
-		have = copy(buf, buf[skip:have])
-		if c.newlines >= 2 {
-			c.newlines = 0
-			if c.write(pong) != nil {
-				return false
-			}
-		}
-		if have == 0 {
-			return true
-		}
-		n, err := frame(buf[:have])
-		if err == nil {
-			c.newlines = 0
-			if !c.receive(buf[:n]) {
-				return false
-			}
-			have = copy(buf, buf[n:have])
-			if have == 0 {
-				return true
-			}
-			c.raw.SetReadDeadline(time.Now().Add(c.s.o.Limits.MessageTimeout))
-			continue
-		}
-		if err != errIncomplete {
-			// Framing is lost: say why, then close, since what follows cannot be told from a body.
-			c.s.counters.Malformed.Add(1)
-			if n > 0 {
-				c.refuse(buf[:n], framingStatus(err), err.Error())
-			}
-			c.s.log.Info("framing lost", "source", c.remote.String(), "err", err)
-			c.hangupSoon()
-			return false
-		}
-		if have == len(buf) {
-			bigger := make([]byte, min(2*len(buf), maxHeader+maxBody+4))
-			if len(bigger) == len(buf) {
-				return false
-			}
-			copy(bigger, buf)
-			buf = bigger
-		}
-		m, err := c.raw.Read(buf[have:])
-		if err != nil {
-			var t interface{ Timeout() bool }
-			if errors.As(err, &t) && t.Timeout() {
-				c.s.counters.SlowMessages.Add(1)
-			}
-			return false
-		}
-		have += m
-	}
-}
-
-func framingStatus(err error) int {
-	switch {
-	case errors.Is(err, errBodyTooLong):
-		return 413
-	case errors.Is(err, errHeaderTooLong):
-		return 513
+// framingStatus is the answer to a message whose end cannot be told.
+func framingStatus(err error) (status int, reason string) {
+	switch err {
+	case errBodyTooLong:
+		return 413, "Request Entity Too Large"
+	case errHeaderTooLong:
+		return 513, "Message Too Large"
+	case errTwoLengths:
+		return 400, "Two Content-Length Header Fields"
+	case errNoLength:
+		return 400, "Content-Type Without Content-Length"
 	default:
-		return 400
-	}
-}
-
-// hangupSoon lets a last response out before the read loop closes the connection.
-func (c *Conn) hangupSoon() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.writing && !c.closed {
-		c.drained.Wait()
+		return 400, "Bad Content-Length"
 	}
 }

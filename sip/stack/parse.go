@@ -3,7 +3,6 @@ package stack
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -26,12 +25,13 @@ func fields(msg []byte) (start string, out []field) {
 	lines := strings.Split(string(head), "\r\n")
 	start = lines[0]
 	for _, l := range lines[1:] {
-		if l != "" && (l[0] == ' ' || l[0] == '\t') && len(out) > 0 {
+		folded := l != "" && (l[0] == ' ' || l[0] == '\t')
+		if folded && len(out) > 0 {
 			out[len(out)-1].value += " " + strings.TrimSpace(l)
 			continue
 		}
 		name, value, ok := strings.Cut(l, ":")
-		if !ok {
+		if !ok || folded {
 			out = append(out, field{value: l})
 			continue
 		}
@@ -65,6 +65,9 @@ func parse(msg []byte) (sip.Message, error) {
 	start, fs := fields(msg)
 	if len(fs) > maxFields {
 		return nil, bad(400, "Too Many Header Fields")
+	}
+	if bareLineEnd(msg) {
+		return nil, bad(400, "Bare CR or LF in Header")
 	}
 	counts := make(map[string]int, 8)
 	for _, f := range fs {
@@ -101,45 +104,121 @@ func parse(msg []byte) (sip.Message, error) {
 	if m.From() == nil || m.To() == nil || m.CallID() == nil || m.CSeq() == nil || m.Via() == nil {
 		return nil, bad(400, "Bad From, To, Call-ID, CSeq or Via")
 	}
-	if m.CallID().Value() == "" || m.Via().Host == "" {
-		return nil, bad(400, "Empty Call-ID or Via")
+	tidy(m)
+	if isIPv6(m.Via().Host) {
+		return nil, bad(488, "IPv6 Not Supported")
 	}
-	if r, ok := m.(*sip.Request); ok {
-		if err := checkRequest(r); err != nil {
+	if m.CallID().Value() == "" || !isHost(m.Via().Host) {
+		return nil, bad(400, "Bad Call-ID or Via")
+	}
+	switch m := m.(type) {
+	case *sip.Request:
+		if err := checkRequest(m); err != nil {
 			return nil, err
+		}
+	case *sip.Response:
+		if m.StatusCode < 100 || m.StatusCode > 699 {
+			return nil, bad(400, "Bad Status Code")
 		}
 	}
 	return m, nil
+}
+
+// bareLineEnd finds a CR or LF in the header section that is not part of a CRLF. A lenient reader on the other leg would
+// take what follows it for a header of ours.
+func bareLineEnd(msg []byte) bool {
+	for i, b := range msg {
+		switch b {
+		case '\r':
+			if i+1 == len(msg) || msg[i+1] != '\n' {
+				return true
+			}
+		case '\n':
+			if i == 0 || msg[i-1] != '\r' {
+				return true
+			}
+			if i >= 3 && msg[i-2] == '\n' {
+				return false // the empty line: what follows is the body
+			}
+		}
+	}
+	return false
+}
+
+// tidy removes what RFC 3261 §7.3.1 and §25.1 allow and sipgo keeps: white space round ";" and "=", and the case of
+// parameter names.
+func tidy(m sip.Message) {
+	params := func(ps sip.HeaderParams) {
+		for i := range ps {
+			ps[i].K = strings.ToLower(strings.TrimSpace(ps[i].K))
+			ps[i].V = strings.TrimSpace(ps[i].V)
+		}
+	}
+	params(m.Via().Params)
+	params(m.From().Params)
+	params(m.To().Params)
+	m.From().Address.Host = strings.TrimSpace(m.From().Address.Host)
+	m.To().Address.Host = strings.TrimSpace(m.To().Address.Host)
+	m.CSeq().MethodName = sip.RequestMethod(strings.TrimSpace(string(m.CSeq().MethodName)))
+	for _, h := range m.GetHeaders("contact") {
+		if c, ok := h.(*sip.ContactHeader); ok {
+			params(c.Params)
+			c.Address.Host = strings.TrimSpace(c.Address.Host)
+		}
+	}
 }
 
 func checkRequest(r *sip.Request) error {
 	if r.CSeq().MethodName != r.Method {
 		return bad(400, "CSeq Method Does Not Match")
 	}
-	switch r.Recipient.Scheme {
-	case "sip", "sips", "tel", "urn":
-	default:
+	switch scheme := r.Recipient.Scheme; {
+	case scheme == "sip", scheme == "sips":
+		if isIPv6(r.Recipient.Host) {
+			return bad(488, "IPv6 Not Supported")
+		}
+		if !isHost(r.Recipient.Host) {
+			return bad(400, "Bad Request-URI")
+		}
+	case scheme == "tel", scheme == "urn":
+	case isHost(scheme):
 		return bad(416, "Unsupported URI Scheme")
+	default:
+		return bad(400, "Bad Request-URI")
 	}
-	if isIPv6(r.Recipient.Host) {
-		return bad(488, "IPv6 Not Supported")
+	for _, h := range r.GetHeaders("contact") {
+		if c, ok := h.(*sip.ContactHeader); ok && isIPv6(c.Address.Host) {
+			return bad(488, "IPv6 Not Supported")
+		}
 	}
 	if from, _ := r.From().Params.Get("tag"); from == "" && r.Via().Params.Has("branch") {
 		if b, _ := r.Via().Params.Get("branch"); strings.HasPrefix(b, sip.RFC3261BranchMagicCookie) {
 			return bad(400, "No From Tag")
 		}
 	}
+	if r.Method == sip.ACK || r.Method == sip.CANCEL {
+		return nil // Require means nothing there (RFC 3261 §8.2.2.3)
+	}
 	for _, h := range r.GetHeaders("require") {
-		for option := range strings.SplitSeq(h.Value(), ",") {
-			if o := strings.ToLower(strings.TrimSpace(option)); o != "" && !supported[o] {
-				return bad(420, "Bad Extension")
-			}
+		if len(unsupported(h.Value())) > 0 {
+			return bad(420, "Bad Extension")
 		}
 	}
 	return nil
 }
 
 func isIPv6(host string) bool { return strings.Contains(host, ":") }
+
+// isHost tells whether s has only characters of a host name or an IPv4 address.
+func isHost(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '.' && b != '-' && b != '_' && b != '+' {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // supported option tags (RFC 3261 §19.2) that a request may require.
 var supported = map[string]bool{"outbound": true, "path": true, "from-change": true}
@@ -164,52 +243,4 @@ func phrase(s string) string {
 		}
 	}
 	return "Bad Request (" + string(b) + ")"
-}
-
-// refuse answers a request that could not be parsed, from its raw header lines. An ACK and a response get no answer, nor
-// does a message without a Via to send it to.
-func (c *Conn) refuse(msg []byte, status int, reason string) {
-	start, fs := fields(msg)
-	if strings.HasPrefix(start, "SIP/") || strings.HasPrefix(start, "ACK ") {
-		return
-	}
-	var b strings.Builder
-	b.WriteString("SIP/2.0 " + strconv.Itoa(status) + " " + reason + "\r\n")
-	var vias, singles int
-	for _, f := range fs {
-		switch f.name {
-		case "via":
-			vias++
-			b.WriteString("Via: " + f.value + "\r\n")
-		case "from", "call-id", "cseq":
-			singles++
-			b.WriteString(title(f.name) + ": " + f.value + "\r\n")
-		case "to":
-			singles++
-			b.WriteString("To: " + f.value)
-			if !strings.Contains(f.value, "tag=") {
-				b.WriteString(";tag=" + NewTag())
-			}
-			b.WriteString("\r\n")
-		case "require":
-			if status == 420 {
-				b.WriteString("Unsupported: " + unsupported(f.value) + "\r\n")
-			}
-		}
-	}
-	if vias == 0 || vias > 20 || singles > 8 {
-		return
-	}
-	b.WriteString("Content-Length: 0\r\n\r\n")
-	c.write([]byte(b.String()))
-}
-
-func unsupported(require string) string {
-	var out []string
-	for option := range strings.SplitSeq(require, ",") {
-		if o := strings.TrimSpace(option); o != "" && !supported[strings.ToLower(o)] {
-			out = append(out, o)
-		}
-	}
-	return strings.Join(out, ", ")
 }

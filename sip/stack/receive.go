@@ -24,7 +24,9 @@ func (c *Conn) receive(raw []byte) bool {
 		if t := c.s.clients.find(c, m); t != nil {
 			t.receive(m)
 		} else {
+			// Late answers are normal, but nobody owes a stranger's connection any.
 			c.s.counters.StrayResponses.Add(1)
+			return c.Authenticated() || c.allow(time.Now())
 		}
 	case *sip.Request:
 		c.s.counters.Requests.Add(1)
@@ -35,13 +37,18 @@ func (c *Conn) receive(raw []byte) bool {
 
 func (c *Conn) request(r *sip.Request) bool {
 	if r.Method == sip.ACK {
+		if !c.allow(time.Now()) {
+			return !c.flooding() // an ACK has no answer
+		}
 		if c.s.o.OnAck != nil {
 			c.s.o.OnAck(c, r)
 		}
 		return true
 	}
 	if !c.allow(time.Now()) {
-		c.s.counters.RateLimited.Add(1)
+		if c.flooding() {
+			return false
+		}
 		c.Write(NewResponse(r, 503, "Service Unavailable", ""))
 		return true
 	}

@@ -17,6 +17,7 @@ type ServerTx struct {
 
 	mu        sync.Mutex
 	final     bool
+	gone      bool // the connection was lost before the final response
 	cancelled bool
 	onCancel  func()
 	onGone    func()
@@ -52,6 +53,10 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 		t.mu.Unlock()
 		return nil
 	}
+	if t.gone {
+		t.mu.Unlock()
+		return ErrConnClosed
+	}
 	if res.StatusCode >= 200 {
 		t.final = true
 		t.onCancel, t.onGone = nil, nil
@@ -69,7 +74,7 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 func (t *ServerTx) OnCancel(f func()) {
 	t.mu.Lock()
 	now := t.cancelled
-	if !now && !t.final {
+	if !now && !t.final && !t.gone {
 		t.onCancel = f
 	}
 	t.mu.Unlock()
@@ -78,16 +83,17 @@ func (t *ServerTx) OnCancel(f func()) {
 	}
 }
 
-// OnGone sets what happens when the connection is lost before the final response.
+// OnGone sets what happens when the connection is lost before the final response; if that has
+// happened already it runs at once, in a goroutine of its own, since the caller may hold what f takes.
 func (t *ServerTx) OnGone(f func()) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.conn.Closed() {
-		go f()
-		return
-	}
-	if !t.final {
+	now := !t.final && (t.gone || t.conn.Closed())
+	if !now && !t.final {
 		t.onGone = f
+	}
+	t.mu.Unlock()
+	if now {
+		go f()
 	}
 }
 
@@ -156,7 +162,7 @@ func (s *serverTxs) dropConn(c *Conn) {
 		if t.onGone != nil {
 			gone = append(gone, t.onGone)
 		}
-		t.final = true
+		t.gone = true
 		t.onCancel, t.onGone = nil, nil
 		t.mu.Unlock()
 	}

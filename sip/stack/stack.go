@@ -38,7 +38,8 @@ type Options struct {
 
 	// OnRequest gets every new request except ACK and a CANCEL that matched. It must answer through the transaction.
 	OnRequest func(*ServerTx)
-	// OnAck gets an ACK that belongs to a 2xx (RFC 3261 §13.2.2.4); it matches no transaction.
+	// OnAck gets every ACK, from the read loop: that of a 2xx belongs to a dialog (RFC 3261 §13.2.2.4), that of a refusal
+	// to none that is left. It must not block.
 	OnAck func(*Conn, *sip.Request)
 	// OnClosed is told after a connection is gone, once.
 	OnClosed func(*Conn)
@@ -57,11 +58,12 @@ type Limits struct {
 	Handshakes          int           // TLS handshakes under way at once, default 512
 	HandshakeTimeout    time.Duration // default 5 s
 	AcceptRate          int           // new connections a second of one source, default 1000 (and as burst)
-	UnauthenticatedIdle time.Duration // a connection that has not authenticated is closed after this, default 30 s
+	UnauthenticatedIdle time.Duration // a connection that has not authenticated by then is closed, default 30 s
 	MessageTimeout      time.Duration // from a message's first byte to its last, default 10 s
 	UnauthenticatedRate int           // requests a second on a connection that has not authenticated, default 20 (burst 40)
 	AuthenticatedRate   int           // requests a second on one that has, default 100 (burst 400)
 	QueuedBytes         int           // waiting to be written to one connection, default 256 KiB
+	HeldBytes           int           // waiting, of all connections; above it strangers are closed; default 64 MiB
 	WriteTimeout        time.Duration // default 10 s
 	IdleTimeout         time.Duration // an authenticated connection without a byte, default 1 h
 	ClientTransactions  int           // open at once, default 50000
@@ -90,6 +92,7 @@ func (l *Limits) defaults() {
 	def(&l.UnauthenticatedRate, 20)
 	def(&l.AuthenticatedRate, 100)
 	def(&l.QueuedBytes, 256<<10)
+	def(&l.HeldBytes, 64<<20)
 	dur(&l.WriteTimeout, 10*time.Second)
 	dur(&l.IdleTimeout, time.Hour)
 	def(&l.ClientTransactions, 50000)
@@ -131,8 +134,8 @@ type Stack struct {
 	servers serverTxs
 
 	counters Counters
+	held     atomic.Int64   // bytes of unfinished messages and of output queues
 	wg       sync.WaitGroup // read loops, handlers, writers
-	done     chan struct{}
 	closing  atomic.Bool
 }
 
@@ -150,7 +153,7 @@ func New(o Options) *Stack {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Stack{o: o, log: o.Log, conns: make(map[uint64]*Conn), done: make(chan struct{})}
+	s := &Stack{o: o, log: o.Log, conns: make(map[uint64]*Conn)}
 	s.clients.init()
 	s.servers.init()
 	return s
@@ -186,12 +189,15 @@ func (s *Stack) Addr(side Side) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// Run serves until ctx ends, then closes in this order: listeners (nothing new comes), connections (reads end, their
-// transactions fail), and waits for every goroutine that it started.
+// Run serves until ctx ends, then closes in this order: listeners and handshakes (nothing new comes), client transactions
+// (their owners hear ErrStopped, not a lost connection), connections (reads end), and waits for every goroutine that it
+// started, handlers included.
 func (s *Stack) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	errs := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
-		go func() { errs <- l.serve() }()
+		go func() { errs <- l.serve(ctx) }()
 	}
 	var err error
 	ended := 0
@@ -201,17 +207,17 @@ func (s *Stack) Run(ctx context.Context) error {
 		ended = 1
 	}
 	s.closing.Store(true)
-	close(s.done)
+	cancel()
 	for _, l := range s.listeners {
 		l.l.Close()
 	}
 	for ; ended < len(s.listeners); ended++ {
 		<-errs
 	}
-	for _, c := range s.Conns() {
-		c.Close()
-	}
 	s.clients.failAll(ErrStopped)
+	for _, c := range s.Conns() {
+		s.wg.Go(c.Close) // at the same time: a peer that does not read holds each up for closeNotifyTimeout
+	}
 	s.wg.Wait()
 	return err
 }
@@ -246,7 +252,7 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config) (*Conn, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Limits.HandshakeTimeout)
 	defer cancel()
-	contact := s.Addr(Trunk)
+	contact := s.Addr(Trunk) // the zero value without a listener
 	d := net.Dialer{Control: dscpControl(s.o.DSCP)}
 	if contact.IsValid() { // leave from the address that the SBC knows the box by
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(contact.Addr(), 0))
@@ -261,7 +267,10 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config) (*Conn, 
 		return nil, fmt.Errorf("TLS with %s: %w", addr, err)
 	}
 	c := s.newConn(Trunk, t, nil)
-	if contact.IsValid() {
+	switch {
+	case contact.IsValid() && contact.Addr().IsUnspecified():
+		c.contact = netip.AddrPortFrom(c.local.Addr(), contact.Port())
+	case contact.IsValid():
 		c.contact = contact
 	}
 	c.authenticated.Store(true)
