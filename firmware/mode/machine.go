@@ -11,7 +11,8 @@ import (
 type Settings struct {
 	Zones   []string      // names of the SIP zones; at least one
 	Missed  int           // misses in a row that make a zone down, answers in a row that make it up; at least 1
-	HoldOff time.Duration // the cloud must answer for so long before recovering ends
+	HoldOff time.Duration // the cloud must answer for so long, without a gap, before phones are sent home
+	Linger  time.Duration // recovering ends after so long even if a phone has not left; 0: 10 minutes
 	Resume  Mode          // Resilience when the program was restarted in an outage; otherwise Normal
 }
 
@@ -30,10 +31,13 @@ func New(s Settings, now time.Time) (*Machine, error) {
 		return nil, errors.New("mode: no zone to judge the cloud by")
 	case s.Missed < 1:
 		return nil, fmt.Errorf("mode: %d misses cannot make a zone down", s.Missed)
-	case s.HoldOff < 0:
-		return nil, fmt.Errorf("mode: hold-off of %s", s.HoldOff)
+	case s.HoldOff < 0 || s.Linger < 0:
+		return nil, fmt.Errorf("mode: hold-off of %s, linger of %s", s.HoldOff, s.Linger)
 	case s.Resume != Normal && s.Resume != Resilience:
 		return nil, fmt.Errorf("mode: cannot resume in %s", s.Resume)
+	}
+	if s.Linger == 0 {
+		s.Linger = 10 * time.Minute
 	}
 	m := &Machine{set: s, state: State{Mode: s.Resume, Since: now, Cause: "started"}}
 	if s.Resume == Resilience {
@@ -63,8 +67,10 @@ func (m *Machine) Next() time.Time {
 	switch {
 	case m.state.Mode == Drill:
 		return m.state.Since.Add(m.state.Drill.Limit)
-	case m.state.Mode == Recovering && !m.stable.IsZero():
+	case m.state.Mode == Resilience && !m.stable.IsZero():
 		return later(m.stable, m.state.Since).Add(m.set.HoldOff)
+	case m.state.Mode == Recovering:
+		return m.state.Since.Add(m.set.Linger)
 	}
 	return time.Time{}
 }
@@ -75,10 +81,24 @@ func (m *Machine) Tick(now time.Time) []Transition {
 	if next.IsZero() || now.Before(next) {
 		return nil
 	}
-	if m.state.Mode == Drill {
+	switch m.state.Mode {
+	case Drill:
 		return []Transition{m.enter(now, Recovering, fmt.Sprintf("drill over after %s", m.state.Drill.Limit), nil)}
+	case Resilience:
+		if _, _, up := m.survey(); up == "" {
+			return nil
+		}
+		return []Transition{m.enter(now, Recovering, fmt.Sprintf("cloud stable for %s", m.set.HoldOff), nil)}
 	}
-	return []Transition{m.enter(now, Normal, fmt.Sprintf("cloud stable for %s", m.set.HoldOff), nil)}
+	return []Transition{m.enter(now, Normal, fmt.Sprintf("recovering for %s", m.set.Linger), nil)}
+}
+
+// Vacant tells the machine that no phone is registered and no call runs: recovering is over.
+func (m *Machine) Vacant(now time.Time) []Transition {
+	if m.state.Mode != Recovering {
+		return nil
+	}
+	return []Transition{m.enter(now, Normal, "all phones have gone home", nil)}
 }
 
 // Probe takes one probe's outcome. The outcome of a zone that is not configured changes nothing, nor does one that is
@@ -87,7 +107,7 @@ func (m *Machine) Probe(now time.Time, p Probe) []Transition {
 	if !m.record(p) {
 		return nil
 	}
-	answering, down, up := m.survey()
+	answering, down, _ := m.survey()
 	switch {
 	case !answering:
 		m.stable = time.Time{}
@@ -102,10 +122,6 @@ func (m *Machine) Probe(now time.Time, p Probe) []Transition {
 	case Drill:
 		if down {
 			return []Transition{m.enter(now, Resilience, "no zone of the cloud answers, in a drill", nil)}
-		}
-	case Resilience:
-		if up != "" {
-			return []Transition{m.enter(now, Recovering, "zone "+up+" answers again", nil)}
 		}
 	}
 	return m.Tick(now)

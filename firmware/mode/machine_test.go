@@ -13,7 +13,7 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // play runs a script against a machine with zones a and b (or a alone), 3 misses and 60 s hold-off, and returns the
 // transitions as "seconds:from>to". Words: a+ a- b+ b- (a zone's probe), h+ h- (HTTPS), 2s (time passes, with the tick
-// that Next asks for), drill=LIMIT[,user…], stop. A failing drill or stop is noted as "seconds:!error".
+// that Next asks for), drill=LIMIT[,user…], stop, vacant (nobody is here any more). A failing drill or stop is noted as "seconds:!error".
 func play(t *testing.T, m *Machine, script string) (log []string, all []Transition) {
 	t.Helper()
 	now := epoch
@@ -41,6 +41,8 @@ func play(t *testing.T, m *Machine, script string) (log []string, all []Transiti
 				t.Fatal(err)
 			}
 			note(m.StartDrill(now, Order{By: "test", Users: parts[1:], Limit: limit}))
+		case word == "vacant":
+			note(m.Vacant(now), nil)
 		case word == "stop":
 			note(m.StopDrill(now, "test"))
 		default:
@@ -72,7 +74,7 @@ func times(n int, script string) string { return strings.Repeat(script+" ", n) }
 
 func TestMachine(t *testing.T) {
 	cut := times(3, "a- b- 2s")     // resilience at 4 s
-	mend := times(3, "a+ b+ 2s")    // recovering at 4 s after its begin
+	mend := times(3, "a+ b+ 2s")    // the cloud is up
 	steady := times(30, "a+ b+ 2s") // a minute of answers
 	for name, c := range map[string]struct {
 		zones  string
@@ -93,19 +95,19 @@ func TestMachine(t *testing.T) {
 		"HTTPS answers in a cut":            {"ab", Normal, "h+ " + times(3, "a- b- h+ 2s"), "4:normal>resilience"},
 		"HTTPS does not end an outage":      {"ab", Normal, cut + times(50, "h+ a- b- 2s"), "4:normal>resilience"},
 		"unknown zone decides nothing":      {"a", Normal, times(50, "x- 2s"), ""},
-		"outage and return":                 {"ab", Normal, cut + mend + steady, "4:normal>resilience 10:resilience>recovering 70:recovering>normal"},
-		"one zone's return is the cloud's":  {"ab", Normal, cut + times(40, "a- b+ 2s"), "4:normal>resilience 10:resilience>recovering 70:recovering>normal"},
+		"outage and return":                 {"ab", Normal, cut + mend + steady + "10m", "4:normal>resilience 66:resilience>recovering 666:recovering>normal"},
+		"one zone's return is the cloud's":  {"ab", Normal, cut + times(40, "a- b+ 2s"), "4:normal>resilience 66:resilience>recovering"},
 		"one answer is no return":           {"ab", Normal, cut + times(20, "a+ b- 2s a- b- 2s"), "4:normal>resilience"},
-		"lost again in recovering":          {"ab", Normal, cut + mend + cut + "1h", "4:normal>resilience 10:resilience>recovering 16:recovering>resilience"},
-		"a gap starts the hold-off again":   {"ab", Normal, cut + mend + times(20, "a+ b+ 2s") + "a- b- 2s " + steady, "4:normal>resilience 10:resilience>recovering 114:recovering>normal"},
-		"a gap of one zone does not":        {"ab", Normal, cut + mend + times(20, "a+ b+ 2s") + "a- b+ 2s " + steady, "4:normal>resilience 10:resilience>recovering 70:recovering>normal"},
-		"flapping cloud stays recovering":   {"ab", Normal, cut + mend + times(99, "a- b- 2s a+ b+ 2s"), "4:normal>resilience 10:resilience>recovering"},
+		"lost again in recovering":          {"ab", Normal, cut + mend + steady + cut + "1h", "4:normal>resilience 66:resilience>recovering 76:recovering>resilience"},
+		"a gap starts the hold-off again":   {"ab", Normal, cut + mend + times(20, "a+ b+ 2s") + "a- b- 2s " + steady + "vacant", "4:normal>resilience 114:resilience>recovering 114:recovering>normal"},
+		"a gap of one zone does not":        {"ab", Normal, cut + mend + times(20, "a+ b+ 2s") + "a- b+ 2s " + steady + "vacant", "4:normal>resilience 66:resilience>recovering 114:recovering>normal"},
+		"flapping cloud keeps the phones":   {"ab", Normal, cut + mend + times(99, "a- b- 2s a+ b+ 2s"), "4:normal>resilience"},
 		"restart in an outage":              {"ab", Resilience, times(99, "a- b- 2s"), ""},
-		"restart after an outage":           {"ab", Resilience, times(40, "a+ b+ 2s"), "4:resilience>recovering 64:recovering>normal"},
-		"drill to its limit":                {"ab", Normal, "a+ b+ drill=10m 10m a+ b+ 60s", "0:normal>drill 600:drill>recovering 660:recovering>normal"},
-		"drill stopped":                     {"ab", Normal, "a+ drill=10m 1m stop 60s", "0:normal>drill 60:drill>recovering 120:recovering>normal"},
-		"drill of a user":                   {"ab", Normal, "a+ drill=10m,u1 10m 60s", "0:normal>drill 600:drill>recovering 660:recovering>normal"},
-		"drill ends while nothing is known": {"ab", Normal, "drill=1m 1m 1h a+ 60s", "0:normal>drill 60:drill>recovering 3720:recovering>normal"},
+		"restart after an outage":           {"ab", Resilience, times(40, "a+ b+ 2s") + "vacant", "60:resilience>recovering 80:recovering>normal"},
+		"drill to its limit":                {"ab", Normal, "a+ b+ drill=10m 10m a+ b+ 10m", "0:normal>drill 600:drill>recovering 1200:recovering>normal"},
+		"drill stopped":                     {"ab", Normal, "a+ drill=10m 1m stop 60s vacant vacant", "0:normal>drill 60:drill>recovering 120:recovering>normal"},
+		"drill of a user":                   {"ab", Normal, "a+ drill=10m,u1 10m 60s vacant", "0:normal>drill 600:drill>recovering 660:recovering>normal"},
+		"drill ends while nothing is known": {"ab", Normal, "drill=1m 1m 1h", "0:normal>drill 60:drill>recovering 660:recovering>normal"},
 		"outage in a drill":                 {"ab", Normal, "a+ b+ drill=10m 2s " + cut + "1h stop", "0:normal>drill 6:drill>resilience 3608:!no drill is running"},
 		"misses before the drill count":     {"ab", Normal, "a- b- a- b- drill=10m a- b-", "0:normal>drill 0:drill>resilience"},
 		"drill in a drill":                  {"ab", Normal, "drill=10m drill=5m", "0:normal>drill 0:!a drill is already running"},

@@ -2,15 +2,15 @@
 // it decides whether the branch's phones are served. It is pure: it reads no clock, starts nothing and logs nothing;
 // firmware/box feeds it, firmware/cloud probes.
 //
-//	            every zone down                     a zone up
+//	            every zone down               a zone up, stable for the hold-off
 //	normal ───────────────────────► resilience ───────────────► recovering ──► normal
-//	   │ drill                          ▲  ▲     every zone down    │    stable for the hold-off
+//	   │ drill                          ▲  ▲     every zone down    │    all phones gone, or Linger
 //	   └────────► drill ────────────────┘  └────────────────────────┘
 //	                └─ stopped or over: recovering
 //
 // A zone is down after Missed misses in a row and up after as many answers in a row; between the two it stays what it
-// was, so a flapping zone changes nothing. HTTPS is evidence, it decides nothing. In recovering phones are sent home
-// and still served; the hold-off counts only while some zone answers.
+// was, so a flapping zone changes nothing. HTTPS is evidence, it decides nothing. Until the cloud has answered for the
+// hold-off without a gap phones are served as before: they are not sent to a cloud that flaps.
 package mode
 
 import (
