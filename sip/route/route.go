@@ -1,0 +1,95 @@
+// Package route decides where a call goes and as whom: to a user's phones, to the trunks, to the emergency service, or
+// nowhere. It is pure: Decide and After look at the site document, at a Policy that says whether the box serves, and at
+// a View of who is registered; they ring nobody. Forking, timers and trunk failover are sip/b2bua's, emergency location
+// numbers and pins sip/elin's.
+package route
+
+import (
+	"time"
+
+	"holdfast/sip/site"
+)
+
+// Origin is who calls. The zero Origin is a device that has not authenticated: only its emergency calls are served.
+type Origin struct {
+	User   *site.User   // an authenticated user's phone
+	Trunk  *site.Trunk  // the SBC
+	Device *site.Device // a device known by its address
+}
+
+// FromUser is a call by a phone that authenticated as the user.
+func FromUser(u *site.User) Origin { return Origin{User: u} }
+
+// FromTrunk is a call by a trunk.
+func FromTrunk(t *site.Trunk) Origin { return Origin{Trunk: t} }
+
+// FromDevice is a call by a device known by its address; u is its user, or nil.
+func FromDevice(d *site.Device, u *site.User) Origin { return Origin{Device: d, User: u} }
+
+// Query is a call as it comes in.
+type Query struct {
+	From    Origin
+	Scheme  string   // of the Request-URI: "sip", "sips", "tel", "urn"
+	Target  string   // user part as dialled, escaped or not, with or without parameters; or the urn
+	Host    string   // host part of the Request-URI, without port; "" skips the domain check
+	Visited []string // user IDs and numbers already tried for this call (3xx from a phone, transfer)
+	Caller  CallerID // from a trunk: who it says is calling; shown to the user
+	Privacy bool     // the caller asked for id privacy (RFC 3323, RFC 3325)
+}
+
+// CallerID is whom the called side sees.
+type CallerID struct {
+	Number  string // E.164; an extension for a call inside; "" if not known
+	Name    string
+	Private bool // not to be shown: anonymous From, Privacy: id
+}
+
+// View is who is here.
+type View interface {
+	// Registered reports whether a phone of the user can be reached.
+	Registered(userID string) bool
+}
+
+// Policy is what the mode allows. Emergency calls and emergency callbacks are outside of it. The zero Policy serves
+// nobody.
+type Policy struct {
+	Serve         bool            // calls from phones and from the SBC are served
+	DrillUsers    map[string]bool // by user ID: only these are served, a drill for named users; nil: all
+	EmergencyOnly bool            // nothing else is served
+}
+
+func (p Policy) serves(u *site.User) bool {
+	return p.Serve && !p.EmergencyOnly && (p.DrillUsers == nil || u != nil && p.DrillUsers[u.ID])
+}
+
+// Kind is what becomes of a call. (Hunt groups and queues will be one more, chosen in call.to.)
+type Kind int
+
+const (
+	Reject    Kind = iota // answer with Status and Reason
+	ToUser                // ring the phones of User
+	ToTrunk               // send Number to Trunks
+	Emergency             // send Number to Trunks as each one's EmergencyForm says
+)
+
+func (k Kind) String() string { return [...]string{"reject", "user", "trunk", "emergency"}[k] }
+
+// Decision is what to do with a call. When that does not bring an answer, After says what is next.
+type Decision struct {
+	Kind     Kind
+	User     *site.User    // ToUser: whose phones ring. ToTrunk: whose cloud number it is, if any
+	Number   string        // ToTrunk: E.164. Emergency: the emergency number without prefix, or the urn
+	Trunks   []*site.Trunk // in the order in which to try them; may be empty for Emergency only
+	CallerID CallerID
+	RingFor  time.Duration // ToUser: how long before it is NoAnswer
+	Test     bool          // Emergency: a test number, such as 933
+	Callback bool          // a callback to an ELIN: never ended for another call, never refused as busy
+	By       *site.User    // who forwarded the call here, or nil
+	Status   int           // Reject: SIP status; with 503 the caller adds Retry-After
+	Reason   string        // Reject: reason phrase
+	Visited  []string      // user IDs and numbers tried, this one included
+
+	call *call    // for After
+	hops int      // forwards so far
+	desk []string // security desk entries still to try
+}
