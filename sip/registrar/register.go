@@ -160,7 +160,7 @@ func (r *Registrar) fit(now time.Time, have []*entry, p *plan) error {
 	if over > 0 {
 		return ErrTooManyContacts
 	}
-	if len(r.table.expiry)-len(p.drop)+len(p.add) > max(r.maxBindings, len(r.table.expiry)) {
+	if len(r.table.expiry)-len(p.drop)+len(p.add) > r.maxBindings {
 		return ErrFull
 	}
 	return nil

@@ -264,6 +264,17 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// A binding that has run out does not judge the order of requests, even before Expire has come by.
+func TestStarAfterExpiry(t *testing.T) {
+	r := New(Options{})
+	must(t, r, t0, reg("c", 5, 1, Contact{URI: "sip:a", Expires: 60}))
+	star := reg("c", 4, 1)
+	star.Star, star.Expires = true, 0
+	if got := must(t, r, at(61), star); len(got) != 0 || len(r.table.expiry) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestRemoveAndClear(t *testing.T) {
 	r := New(Options{})
 	must(t, r, t0, reg("c", 1, 1, contact("sip:a"), contact("sip:b")))

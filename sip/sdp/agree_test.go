@@ -47,6 +47,10 @@ func TestOfferTo(t *testing.T) {
 		{"numbers of the dialog kept", []Codec{{96, Opus, 48000, 2, ""}, {0, PCMU, 8000, 1, ""}, {97, Event, 48000, 1, ""}, {98, Event, 8000, 1, ""}},
 			[]Codec{{111, Opus, 48000, 2, ""}, {97, Event, 8000, 1, ""}},
 			[]Codec{{111, Opus, 48000, 2, ""}, {0, PCMU, 8000, 1, ""}, {101, Event, 48000, 1, ""}, {97, Event, 8000, 1, ""}}},
+		{"comfort noise asks for no events", []Codec{{96, Opus, 48000, 2, ""}, {13, Noise, 8000, 1, ""}, {97, Event, 48000, 1, ""}}, nil,
+			[]Codec{{96, Opus, 48000, 2, ""}, {13, Noise, 8000, 1, ""}, {97, Event, 48000, 1, ""}}},
+		{"one number, one format", []Codec{{96, Opus, 48000, 2, ""}, {97, Opus, 48000, 2, "stereo=1"}}, []Codec{{111, Opus, 48000, 2, ""}},
+			[]Codec{{111, Opus, 48000, 2, ""}, {97, Opus, 48000, 2, "stereo=1"}}},
 	} {
 		if got := OfferTo(c.a, c.used); !slices.Equal(got, c.b) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", c.name, got, c.b)
@@ -109,6 +113,15 @@ func TestAgreeNone(t *testing.T) {
 		if g, err := Agree(a, OfferTo(a, nil), answer); !errors.Is(err, ErrNoCodec) {
 			t.Errorf("%s: %+v, %v", name, g, err)
 		}
+	}
+}
+
+// The box may offer less than it could; only what it offered counts.
+func TestAgreeWithinTheOffer(t *testing.T) {
+	a := codecs(t, baresip)
+	g, err := Agree(a, []Codec{{8, PCMA, 8000, 1, ""}}, []Codec{{0, PCMU, 8000, 1, ""}, {8, PCMA, 8000, 1, ""}, {97, Event, 8000, 1, ""}})
+	if err != nil || g.A.Audio.Name != PCMA || g.A.Event.Clock != 0 || g.B.Event.Clock != 0 {
+		t.Errorf("%+v, %v", g, err)
 	}
 }
 

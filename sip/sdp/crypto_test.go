@@ -49,7 +49,7 @@ func TestParseCrypto(t *testing.T) {
 		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(29), "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(31), "1 AES_256_CM_HMAC_SHA1_80 inline:" + k(30),
 		"1 AES_CM_128_HMAC_SHA1_80 inline:" + strings.Repeat("*", 40),
 		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + ";inline:" + k(30) + "|1:4",
-		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|2^49", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|0", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|",
+		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|2^49", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|0", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|281474976710657", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|",
 		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|1:4|2^20", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|2^20|2^20",
 		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|2^20|1:4|x", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|256:1",
 		"1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|1:0", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|1:129", "1 AES_CM_128_HMAC_SHA1_80 inline:" + k(30) + "|a:4",
@@ -60,6 +60,21 @@ func TestParseCrypto(t *testing.T) {
 		if c, err := parseCrypto(in); err == nil {
 			t.Errorf("%q accepted: %v", in, c)
 		}
+	}
+}
+
+func TestRepeatedTagAndBound(t *testing.T) {
+	lines := []string{"a=crypto:1 NULL inline:" + key30, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + key30, "a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:" + key30}
+	d, err := Parse(with("m=audio 4000 RTP/SAVP 0", lines...))
+	if err != nil || len(d.Crypto) != 1 || d.Crypto[0].Suite != AES128SHA80 {
+		t.Errorf("%v, %v", d.Crypto, err)
+	}
+	lines = nil
+	for i := range maxCrypto + 5 {
+		lines = append(lines, fmt.Sprintf("a=crypto:%d AES_CM_128_HMAC_SHA1_80 inline:%s", i, key30))
+	}
+	if d, err = Parse(with("m=audio 4000 RTP/SAVP 0", lines...)); err != nil || len(d.Crypto) != maxCrypto {
+		t.Errorf("%d lines kept, %v", len(d.Crypto), err)
 	}
 }
 

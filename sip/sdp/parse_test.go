@@ -225,6 +225,10 @@ func TestParseTolerates(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}
+	d, err := Parse(with("m=audio 4000 RTP/AVP 96", "a=rtpmap:96 OPUS/48000", "a=rtpmap:96 speex/8000"))
+	if err != nil || d.Codecs[0] != (Codec{96, Opus, 48000, 2, ""}) {
+		t.Errorf("%+v, %v", d, err)
+	}
 	if d, err := Parse(with("m=audio 4000 RTP/AVP 18", "a=ptime:30", "a=maxptime:90", "a=rtcp:53020 IN IP4 10.9.9.9")); err != nil || d.Ptime != 30 || d.MaxPtime != 90 || d.RTCP != ap("10.9.9.9:53020") {
 		t.Errorf("%+v, %v", d, err)
 	}
