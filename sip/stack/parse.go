@@ -88,6 +88,9 @@ func parse(msg []byte) (sip.Message, error) {
 			}
 			return nil, bad(400, "Bad Request-Line")
 		}
+		if err := checkScheme(start); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range single {
 		if n := counts[name]; n != 1 {
@@ -113,6 +116,8 @@ func parse(msg []byte) (sip.Message, error) {
 	}
 	switch m := m.(type) {
 	case *sip.Request:
+		method, _, _ := strings.Cut(start, " ")
+		m.Method = sip.RequestMethod(method) // case-sensitive (RFC 3261 §7.1); sipgo turns it to upper case
 		if err := checkRequest(m); err != nil {
 			return nil, err
 		}
@@ -122,6 +127,20 @@ func parse(msg []byte) (sip.Message, error) {
 		}
 	}
 	return m, nil
+}
+
+// checkScheme looks at the Request-URI's scheme (RFC 3261 §8.2.2.1), before a parser that knows few.
+func checkScheme(start string) error {
+	_, uri, _ := strings.Cut(start, " ")
+	scheme, _, ok := strings.Cut(uri, ":")
+	switch strings.ToLower(scheme) {
+	case "sip", "sips", "tel", "urn":
+		return nil
+	}
+	if ok && isHost(scheme) {
+		return bad(416, "Unsupported URI Scheme")
+	}
+	return bad(400, "Bad Request-URI")
 }
 
 // bareLineEnd finds a CR or LF in the header section that is not part of a CRLF. A lenient reader on the other leg would
@@ -172,19 +191,13 @@ func checkRequest(r *sip.Request) error {
 	if r.CSeq().MethodName != r.Method {
 		return bad(400, "CSeq Method Does Not Match")
 	}
-	switch scheme := r.Recipient.Scheme; {
-	case scheme == "sip", scheme == "sips":
+	if s := r.Recipient.Scheme; s == "sip" || s == "sips" {
 		if isIPv6(r.Recipient.Host) {
 			return bad(488, "IPv6 Not Supported")
 		}
 		if !isHost(r.Recipient.Host) {
 			return bad(400, "Bad Request-URI")
 		}
-	case scheme == "tel", scheme == "urn":
-	case isHost(scheme):
-		return bad(416, "Unsupported URI Scheme")
-	default:
-		return bad(400, "Bad Request-URI")
 	}
 	for _, h := range r.GetHeaders("contact") {
 		if c, ok := h.(*sip.ContactHeader); ok && isIPv6(c.Address.Host) {
@@ -209,7 +222,7 @@ func checkRequest(r *sip.Request) error {
 
 func isIPv6(host string) bool { return strings.Contains(host, ":") }
 
-// isHost tells whether s has only characters of a host name or an IPv4 address.
+// isHost tells whether s has only characters of a host name, an IPv4 address or a URI scheme.
 func isHost(s string) bool {
 	for i := range len(s) {
 		b := s[i]

@@ -93,7 +93,7 @@ func (c *Conn) cancelRequest(r *sip.Request) {
 func (c *Conn) serverKey(r *sip.Request, method sip.RequestMethod) string {
 	via := r.Via()
 	branch, _ := via.Params.Get("branch")
-	if strings.HasPrefix(branch, sip.RFC3261BranchMagicCookie) {
+	if len(branch) > len(sip.RFC3261BranchMagicCookie) && strings.HasPrefix(branch, sip.RFC3261BranchMagicCookie) {
 		return fmt.Sprintf("%d %s %s %s:%d", c.flow, method, branch, via.Host, via.Port)
 	}
 	tag, _ := r.From().Params.Get("tag")
