@@ -78,8 +78,8 @@ class Baresip(Phone):
                 self.emit(kind, j.get("peeruri", ""))
             elif kind:
                 self.emit(kind, j.get("param", ""))
-        elif re.search(r"\x1b\[32mOK", str(j.get("data", ""))):
-            self.emit("registered")
+        elif m := re.search(r"\x1b\[3[12]m(OK|ERR)", str(j.get("data", ""))):
+            self.emit("registered" if m.group(1) == "OK" else "refused")
 
     def command(self, name, params=""):
         body = json.dumps({"command": name, "params": params}).encode()

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import tempfile
 
 from harness import Failed, until
 from phone import SECRET  # re-exported: whoever writes a document needs the password in it
@@ -46,7 +48,7 @@ def document(users, trunks, **options):
 
 BOOT = """name = "interop"
 data_dir = "%(dir)s/data"
-run_dir = "%(dir)s/run"
+run_dir = "%(run)s"
 [log]
 level = "debug"
 [phones]
@@ -82,14 +84,15 @@ class Box:
 
     def __init__(self, run, host, folder, doc, ca, cert, trunk_cert=None, roots=None, zones=(), probing=QUICK):
         self.program, self.host, self.dir, self.proc = run.box, host, folder, None
-        for d in ("data", "run"):
-            os.makedirs(os.path.join(folder, d), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.join(folder, "data"), mode=0o700, exist_ok=True)
+        # the path of a Unix socket may have 107 bytes only
+        self.run_dir = tempfile.mkdtemp(prefix="holdfast-")
         self.log = os.path.join(folder, "log")
         self.boot = os.path.join(folder, "holdfast.toml")
         trunk_cert = trunk_cert or cert
         zones = zones or (("gone", "%s:9" % host.ip, DOMAIN),)
         with open(self.boot, "w") as f:
-            f.write(BOOT % {"dir": folder, "ip": host.ip, "phones": PHONES, "trunk": TRUNK, "crt": cert.crt, "key": cert.key,
+            f.write(BOOT % {"dir": folder, "run": self.run_dir, "ip": host.ip, "phones": PHONES, "trunk": TRUNK, "crt": cert.crt, "key": cert.key,
                             "tcrt": trunk_cert.crt, "tkey": trunk_cert.key, "roots": roots or ca, "ca": ca, "probing": probing,
                             "zones": "\n".join(ZONE % z for z in zones)})
         with open(os.path.join(folder, "site.json"), "w") as f:
@@ -121,23 +124,28 @@ class Box:
 
     def stop(self):
         """An orderly end within a few seconds, or it is killed."""
-        if self.proc.poll() is None:
+        if self.proc and self.proc.poll() is None:
             self.proc.send_signal(signal.SIGTERM)
             try:
                 self.proc.wait(5)
             except Exception:
                 self.proc.kill()
                 self.proc.wait()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def status(self):
         self.alive()
-        p = self.holdfast("status", "--json", "--socket", self.dir + "/run/control.sock")
+        p = self.holdfast("status", "--json", "--socket", self.run_dir + "/holdfast.sock")
         if p.returncode:
             return {}
         return json.loads(p.stdout)
 
     def mode(self):
-        return self.status().get("mode", "")
+        return self.status().get("mode", {}).get("name", "")
+
+    def zones(self):
+        """Name → up, down or unknown, of the cloud's SIP zones."""
+        return {z["name"]: z["verdict"] for z in self.status().get("zones") or [] if z["kind"] == "sip"}
 
     def serving(self, seconds=20):
         until("the box is in resilience", seconds, lambda: self.mode() == "resilience", 0.2)
@@ -145,11 +153,12 @@ class Box:
 
     def trunks(self):
         """id → whether the box holds it for usable."""
-        return {t["id"]: t["up"] for t in self.status().get("trunks", [])}
+        return {t["id"]: t["up"] for t in self.status().get("trunks") or []}
 
     def registered(self):
-        """How many phones are registered."""
-        return self.status().get("phones", {}).get("registered", 0)
+        """How many phones are registered and connected."""
+        phones = self.status().get("phones", {})
+        return phones.get("bindings", 0) - phones.get("unreachable", 0)
 
     def memory(self):
         """Resident KiB, and open files."""

@@ -94,10 +94,10 @@ class Suite:
 
     def one(self, c, broken):
         self.case_dir = self.folder(c.__name__)
-        start = time.monotonic()
+        start, marks = time.monotonic(), {p: size(p) for p in self.logs()}
         why, note = None, ""
         if broken:
-            why = "the suite did not get ready: %s" % broken
+            why = "the suite did not get ready: %s; see %s" % (broken, os.path.join(self.dir, "setup-failed.txt"))
         else:
             try:
                 note = c(self) or ""
@@ -107,7 +107,7 @@ class Suite:
                     why = "%s: %s" % (type(e).__name__, why)
                 with open(os.path.join(self.case_dir, "failed.txt"), "w") as f:
                     traceback.print_exc(file=f)
-        self.run.report(self, c, why, note, time.monotonic() - start)
+        self.run.report(self, c, why, note, time.monotonic() - start, marks)
 
 
 class Run:
@@ -121,7 +121,7 @@ class Run:
         self.start = time.monotonic()
 
     def wants(self, suite, c):
-        return not self.only or any(o in "%s: %s (%s)" % (suite.name, c.title, c.__name__) for o in self.only)
+        return not self.only or any(o == suite.name or o in "%s (%s)" % (c.title, c.__name__) for o in self.only)
 
     def broken(self, suite, e):
         """A suite that could not even have its network counts as one failure."""
@@ -129,7 +129,7 @@ class Run:
             self.failed += 1
             print("FAIL  %-7s the suite could not run: %s" % (suite.name, e), flush=True)
 
-    def report(self, suite, c, why, note, seconds):
+    def report(self, suite, c, why, note, seconds, marks):
         with self.lock:
             if why is None:
                 self.passed += 1
@@ -139,15 +139,20 @@ class Run:
             print("FAIL  %-7s %s (%.1f s)\n      %s\n      evidence: %s" %
                   (suite.name, c.title, seconds, why.replace("\n", "\n      "), suite.case_dir))
             for path in suite.logs():
-                for line in tail(path, 12):
+                for line in tail(path, marks.get(path, 0), 15):
                     print("      | %s: %s" % (os.path.basename(os.path.dirname(path)), line[:300]))
             print(end="", flush=True)
 
 
-def tail(path, n):
+def size(path):
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def tail(path, start, n):
+    """The last n lines of what came into a file after the byte start."""
     try:
         with open(path, "rb") as f:
-            f.seek(max(0, os.path.getsize(path) - 20000))
+            f.seek(max(start, size(path) - 20000))
             return f.read().decode("utf8", "replace").splitlines()[-n:]
     except OSError:
         return []

@@ -3,7 +3,7 @@
 
 usage: run.py --box PROGRAM [--only WORD]... [--jobs N] [--out FOLDER] [--list]
 
---only runs the cases with that word in their suite, title or name. Needs root: every suite has a network of its
+--only runs one suite, or the cases with that word in their title or name. Needs root: every suite has a network of its
 own, out of network namespaces. The last line is "interop: N passed, M failed"; the exit status is 1 when M is
 not 0. Logs, message traces and recordings stay in the folder that is named at the end.
 """

@@ -34,11 +34,7 @@ class Cloud(Suite):
                            zones=[("zone%d" % n, z.address, "zone%d.cloud.test" % n) for n, z in enumerate(self.zones, 1)], probing=DEFAULT)
         self.on_close(self.box.stop)
         self.box.start()
-        until("the box has seen the cloud", 10, lambda: self.box.mode() == "normal" and self.all_up(), 0.2)
-
-    def all_up(self):
-        zones = self.box.status().get("zones", [])
-        return len(zones) == 2 and all(z["up"] for z in zones)
+        until("the box has seen the cloud", 10, lambda: self.box.mode() == "normal" and self.box.zones() == {"zone1": "up", "zone2": "up"}, 0.2)
 
     def logs(self):
         return [self.box.log] if hasattr(self, "box") else []
@@ -61,7 +57,7 @@ class Cloud(Suite):
     @case("one zone dies and nothing changes")
     def one_zone(self):
         self.zones[0].kill()
-        until("the box holds zone 1 for down", 12, lambda: [z["up"] for z in self.box.status()["zones"]] == [False, True], 0.2)
+        until("the box holds zone 1 for down", 12, lambda: self.box.zones() == {"zone1": "down", "zone2": "up"}, 0.2)
         time.sleep(1)
         expect(self.box.mode() == "normal", "mode %s" % self.box.mode())
         expect(self.register().get("status") == 503, "the box takes phones although a zone is there")
