@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Real SIP peers against the real box: baresip and linphone as phones, SIPp as the SBC and the PSTN, Kamailio as the cloud.
 
 usage: run.py --box PROGRAM [--only WORD]... [--jobs N] [--out FOLDER] [--list]
