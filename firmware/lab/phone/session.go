@@ -22,8 +22,8 @@ type session struct {
 	granted time.Duration
 }
 
-// join connects to a server and registers. A server that does not take the phone is left at once.
-func (p *Phone) join(ctx context.Context, server Server) (*session, error) {
+// connect opens a connection to a server.
+func (p *Phone) connect(ctx context.Context, server Server) (*session, error) {
 	ctx, done := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer done()
 	cfg := p.tls.Clone()
@@ -33,13 +33,23 @@ func (p *Phone) join(ctx context.Context, server Server) (*session, error) {
 		return nil, fmt.Errorf("%s: %w", server.Name, err)
 	}
 	p.owned.Go(func() { conn.Run() })
-	s := &session{p: p, server: server, conn: conn, callID: rand.Text()}
+	return &session{p: p, server: server, conn: conn, callID: rand.Text()}, nil
+}
+
+// join connects to a server and registers. A server that does not take the phone is left at once.
+func (p *Phone) join(ctx context.Context, server Server) (*session, error) {
+	s, err := p.connect(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer done()
 	status, err := s.register(ctx, p.cfg.Expires)
 	if err == nil && status != 200 {
 		err = fmt.Errorf("REGISTER answered %d", status)
 	}
 	if err != nil {
-		conn.Close()
+		s.conn.Close()
 		return nil, fmt.Errorf("%s: %w", server.Name, err)
 	}
 	return s, nil
@@ -139,4 +149,22 @@ func (s *session) options(ctx context.Context) error {
 		return fmt.Errorf("%w: OPTIONS answered %d", errTold, res.StatusCode)
 	}
 	return nil
+}
+
+// Try registers once with the first server of the list, unregisters when it was taken, and returns the final status.
+// It is for a phone that does not Run.
+func (p *Phone) Try(ctx context.Context) (int, error) {
+	s, err := p.connect(ctx, p.cfg.Servers[0])
+	if err != nil {
+		return 0, err
+	}
+	defer p.owned.Wait()
+	defer s.conn.Close()
+	ctx, done := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer done()
+	status, err := s.register(ctx, p.cfg.Expires)
+	if err == nil && status == 200 {
+		_, err = s.register(ctx, 0)
+	}
+	return status, err
 }

@@ -2,6 +2,7 @@ package ua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,7 +58,9 @@ func (c *Call) serve(b Behaviour) {
 	}
 	sdp, err := c.localDescription()
 	if err != nil {
-		c.agent.problem("offer of INVITE: %v", err)
+		if !errors.Is(err, voice.ErrNoCommon) { // nothing in common is no breach of protocol
+			c.agent.problem("offer of INVITE: %v", err)
+		}
 		c.final(488, "Not Acceptable Here", nil)
 		c.end("rejected")
 		return

@@ -1,0 +1,70 @@
+// Command holdfast-lab is a whole branch on one machine: a cloud with two zones, an SBC with a PSTN behind it, desk
+// phones, and the real box in its own process. `holdfast-lab demo` tells the story of an outage with them.
+//
+// Everything is on loopback addresses (127.0.0.10 to 127.0.0.60) with throw-away certificates: nothing is installed, no
+// privilege is needed, nothing leaves the machine. Linux only.
+//
+// Exit status: 0 all steps were as expected, 1 some were not, 2 the command line was wrong or the lab could not start.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Stamped in by the linker.
+var (
+	version = "dev"
+	commit  = ""
+)
+
+const usage = `holdfast-lab: a whole branch on one machine
+
+  holdfast-lab demo [--box FILE] [--json] [--keep] [--dir DIR]
+                        the story of an outage, step by step (about a minute)
+  holdfast-lab version  what this is
+
+  --box FILE   the box's program (default: holdfast beside this one)
+  --json       a machine-readable verdict on standard output; the story goes to standard error
+  --keep       leave everything running afterwards, and say how to talk to it
+  --dir DIR    where the box's files go (default: a new temporary folder, removed when all was well)
+
+Exit status: 0 as expected, 1 not, 2 could not start.
+`
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string) int {
+	command := ""
+	if len(args) > 0 {
+		command = args[0]
+	}
+	switch command {
+	case "demo":
+		return runDemo(ctx, args[1:])
+	case "version":
+		fmt.Println("holdfast-lab", version, commit)
+		return 0
+	case "help", "-h", "--help":
+		fmt.Print(usage)
+		return 0
+	case "":
+		fmt.Fprint(os.Stderr, usage)
+	default:
+		fmt.Fprintf(os.Stderr, "holdfast-lab: no command %q\n\n%s", command, usage)
+	}
+	return exitUsage
+}

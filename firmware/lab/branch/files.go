@@ -1,0 +1,103 @@
+package branch
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"holdfast/sip/site"
+)
+
+// writeSite writes a real site document for the people.
+func (b *Branch) writeSite() error {
+	doc := site.Document{
+		Version: site.FormatVersion, Serial: uint64(time.Now().Unix()),
+		Site:     site.Info{ID: "lab", Name: "Lab branch", Domain: Domain, Timezone: "America/Chicago", MainNumber: MainNumber},
+		DialPlan: site.DialPlan{Country: "US", AreaCode: "217", ExternalPrefix: "9", NationalPrefix: "1", InternationalPrefix: "011", SiteCode: "801"},
+		Trunks: []site.Trunk{{ID: "sbc", Address: b.SBC.Addr().String(), TLSName: sbcName,
+			OptionsInterval: 5}},
+		// Short expiries, so that phones that leave only when told are told soon.
+		Options: site.Options{MinExpires: 5, MaxExpires: int(registrationTime / time.Second)},
+	}
+	for _, p := range b.People {
+		ha1 := map[string]string{}
+		for _, algorithm := range []string{"SHA-256", "MD5"} {
+			h, err := site.HA1(algorithm, p.Extension, Domain, p.Password)
+			if err != nil {
+				return fmt.Errorf("site document: %w", err)
+			}
+			ha1[algorithm] = h
+		}
+		doc.Users = append(doc.Users, site.User{ID: "user-" + p.Extension, Name: p.Name, Extension: p.Extension,
+			CloudNumbers: []string{p.Cloud}, BYOCNumbers: []string{p.BYOC}, Auth: site.Auth{Username: p.Extension, HA1: ha1}})
+	}
+	data, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return fmt.Errorf("site document: %w", err)
+	}
+	if _, err := site.Load(data); err != nil {
+		return fmt.Errorf("site document: %w", err)
+	}
+	return b.write("site.json", string(data)+"\n")
+}
+
+// writeBoot writes a real boot file. Probe timing is the default; only the hold-off is shortened.
+func (b *Branch) writeBoot() error {
+	z := b.Zones
+	return b.write("holdfast.toml", fmt.Sprintf(`# Boot file of the lab's box: everything on loopback, throw-away certificates.
+name = "lab"
+data_dir = %q
+run_dir = %q
+
+[log]
+level = "debug"
+
+[phones]
+listen = %q
+certificate = "phones.crt"
+key = "phones.key"
+
+[trunk]
+listen = %q
+certificate = "trunk.crt"
+key = "trunk.key"
+roots = "roots.crt"
+
+[media]
+port_min = %d
+port_max = %d
+drain = "1s"
+
+[cloud]
+https = "https://%s/"
+hold_off = %q
+roots = "roots.crt"
+
+[[cloud.zone]]
+name = "zone1"
+address = %q
+tls_name = %q
+
+[[cloud.zone]]
+name = "zone2"
+address = %q
+tls_name = %q
+
+[site]
+file = "site.json"
+allow_unsigned = true
+
+[metrics]
+listen = %q
+`, filepath.Join(b.Dir, "data"), b.Box.RunDir, b.phonesAddr, b.trunkAddr, b.mediaBase, b.mediaBase+mediaPorts-1,
+		z[0].HTTPS(), HoldOff, z[0].SIP(), zoneName(0), z[1].SIP(), zoneName(1), b.Metrics))
+}
+
+func (b *Branch) write(name, text string) error {
+	if err := os.WriteFile(filepath.Join(b.Dir, name), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("branch: %w", err)
+	}
+	return nil
+}

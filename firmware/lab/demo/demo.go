@@ -1,0 +1,130 @@
+// Package demo is the story of an outage, told step by step on a lab branch: the cloud dies, the box takes over, people
+// call each other and the outside world, the cloud comes back and everybody goes home, while a call runs on.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"holdfast/firmware/lab/branch"
+	"holdfast/firmware/lab/script"
+	"holdfast/firmware/lab/ua"
+)
+
+// Targets of the product that the story holds the box to.
+const (
+	detectTarget   = 8 * time.Second  // the cloud is silent → mode resilience, with default probes (3 × 2 s, 2 s deadline)
+	registerTarget = 10 * time.Second // the cloud is silent → the first REGISTER is accepted
+	allTarget      = 14 * time.Second // the cloud is silent → every phone of the branch is on the box
+	homeTarget     = 20 * time.Second // the cloud answers → every phone is home
+)
+
+// story is the branch and what one step leaves to the next.
+type story struct {
+	*branch.Branch
+	screen *script.Screen
+
+	mu      sync.Mutex
+	cut     time.Time // when the cloud was cut
+	mended  time.Time
+	running [2]*ua.Call // the call that lives through the return of the cloud
+}
+
+// Steps tells the story on a branch. screen gets what happens between the steps.
+func Steps(b *branch.Branch, screen *script.Screen) []script.Step {
+	s := &story{Branch: b, screen: screen}
+	var all []script.Step
+	for _, part := range [][]script.Step{s.normal(), s.outage(), s.inside(), s.outsideWorld(), s.unhappy(), s.homecoming()} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// call dials from one person to another and waits for both ends.
+func (s *story) call(ctx context.Context, from, to, dialled string, o ua.DialOptions) (a, b *ua.Call, err error) {
+	callee := s.Person(to).Phone
+	drain(callee.Incoming())
+	if a, err = s.Person(from).Phone.Dial(dialled, o); err != nil {
+		return nil, nil, err
+	}
+	if b, err = fetch(ctx, a, callee.Incoming()); err != nil {
+		return nil, nil, fmt.Errorf("%s calls %s: %w", from, dialled, err)
+	}
+	return a, b, both(ctx, a, b)
+}
+
+// fetch waits for the far end of a call, or for its failure.
+func fetch(ctx context.Context, a *ua.Call, incoming <-chan *ua.Call) (*ua.Call, error) {
+	select {
+	case b := <-incoming:
+		return b, nil
+	case <-a.Ended():
+		return nil, a.Wait(ctx)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the call did not arrive (last status %d): %w", a.Status(), ctx.Err())
+	}
+}
+
+func both(ctx context.Context, a, b *ua.Call) error {
+	if err := a.Wait(ctx); err != nil {
+		return err
+	}
+	return b.Wait(ctx)
+}
+
+func drain(ch <-chan *ua.Call) {
+	for {
+		select {
+		case <-ch:
+		default:
+			return
+		}
+	}
+}
+
+// hangUp ends a call from one side and waits for the other.
+func hangUp(ctx context.Context, a, b *ua.Call) error {
+	if err := a.HangUp(ctx); err != nil {
+		return err
+	}
+	if err := b.WaitEnd(ctx); err != nil {
+		return err
+	}
+	if b.EndedBy() != "peer" {
+		return fmt.Errorf("the far end's call ended by %q, not by BYE", b.EndedBy())
+	}
+	return nil
+}
+
+// listen starts both ends' measurement anew, after what is in flight has landed.
+func listen(ctx context.Context, calls ...*ua.Call) {
+	sleep(ctx, 60*time.Millisecond)
+	for _, c := range calls {
+		c.Media().Listen()
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// poll asks until ok says yes, or returns its last complaint.
+func poll(ctx context.Context, ok func() error) error {
+	for {
+		err := ok()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w (%w)", err, ctx.Err())
+		}
+		sleep(ctx, 50*time.Millisecond)
+	}
+}
