@@ -20,7 +20,9 @@ const (
 	Declined                   // 603: the user does not want it
 )
 
-func (o Outcome) String() string { return [...]string{"busy", "no answer", "unreachable", "declined"}[o] }
+func (o Outcome) String() string {
+	return [...]string{"busy", "no answer", "unreachable", "declined"}[o]
+}
 
 // After says what is next for a call whose Decision ended so. Only users have something next, and emergency calls and
 // callbacks; a number outside that was dialled has not. It always ends: no user or number is tried twice in a call, and
