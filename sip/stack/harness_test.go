@@ -271,3 +271,22 @@ func await[T any](t testing.TB, what string, c <-chan T) T {
 		panic("unreachable")
 	}
 }
+
+func (c *clientTxs) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.m)
+}
+
+func (s *serverTxs) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.m)
+}
+
+// places are the connections and handshakes that count against the listener's cap.
+func (l *listener) places() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
+}
