@@ -1,0 +1,85 @@
+package appliance
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseStatus(t *testing.T) {
+	for _, c := range []struct{ in, mode string }{
+		{`{"mode":"normal","phones":3}`, "normal"},
+		{`{"mode":{"name":"resilience","since":"2026-01-01T00:00:00Z"}}`, "resilience"},
+		{`{"mode":{"mode":"recovering"}}`, "recovering"},
+		{`{"mode":""}`, ""},
+		{`{}`, ""},
+		{`[]`, ""},
+		{`the box is not running`, ""},
+	} {
+		s, err := parseStatus([]byte(c.in))
+		if s.Mode != c.mode || (err == nil) != (c.mode != "") {
+			t.Errorf("%s: mode %q, %v", c.in, s.Mode, err)
+		}
+	}
+}
+
+// program writes a shell script that stands in for the box.
+func program(t *testing.T, text string) *Box {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "holdfast")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &Box{Binary: file, BootFile: filepath.Join(dir, "holdfast.toml"), RunDir: dir, LogFile: filepath.Join(dir, "box.log")}
+}
+
+func TestLife(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		mode, err  string // of WaitMode
+		stop       string // error of Stop
+	}{
+		{"well", "[ $1 = status ] && { echo '{\"mode\":\"normal\"}'; exit 0; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "normal", "", ""},
+		{"status with an exit code", "[ $1 = status ] && { echo '{\"mode\":\"normal\"}'; exit 3; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "normal", "", ""},
+		{"another mode", "[ $1 = status ] && { echo '{\"mode\":\"drill\"}'; exit 0; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "drill", `mode is "drill"`, ""},
+		{"ends with an error", "[ $1 = status ] && exit 1\ntrap 'echo bye; exit 7' TERM\nwhile :; do sleep 0.02; done\n", "", "context deadline", "bye"},
+		{"does not start", "echo holdfast.toml:3: no such key >&2; exit 2\n", "", "no such key", "no such key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := program(t, c.text)
+			if err := b.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, done := context.WithTimeout(context.Background(), 400*time.Millisecond)
+			defer done()
+			mode, _, err := b.WaitMode(ctx, "normal")
+			if mode != c.mode || (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("mode %q, %v; want %q and an error with %q", mode, err, c.mode, c.err)
+			}
+			if err := b.Stop(); (err == nil) != (c.stop == "") || (err != nil && !strings.Contains(err.Error(), c.stop)) {
+				t.Errorf("Stop: %v, want an error with %q", err, c.stop)
+			}
+		})
+	}
+}
+
+func TestCheckSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, binary := range []string{filepath.Join(dir, "missing"), plain, dir} {
+		err := (&Box{Binary: binary}).Check()
+		if err == nil || !strings.Contains(err.Error(), "go build") || !strings.Contains(err.Error(), "--box") {
+			t.Errorf("%s: %v", binary, err)
+		}
+	}
+}
