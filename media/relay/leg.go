@@ -1,19 +1,147 @@
 package relay
 
-import "net/netip"
+import (
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"holdfast/media/rtp"
+	"holdfast/media/udp"
+)
 
 // Leg is one side's sockets: RTP and, one port above, RTCP.
-type Leg struct{}
+type Leg struct {
+	session   *Session
+	w         *worker
+	local     netip.AddrPort
+	rtp, rtcp *udp.Socket
+	cname     string // that the peer sees: a random one (RFC 7022 §4.2), different for each leg
+
+	// Where signalling and packets meet.
+	route   atomic.Pointer[Route]
+	count   counters
+	heard   atomic.Int64 // time.Duration: the last authentic packet; 0: none
+	changed atomic.Int64 // time.Duration: the first packet under a new key; 0: none yet
+
+	// Signalling's, guarded by session.mu.
+	with     *Leg
+	endpoint *endpoint // nil before the first Set
+	keys     keys
+	silence  silence
+	closed   bool
+
+	// The worker's.
+	rx             rtp.Reception
+	tx             outgoing
+	media, control latch
+	reports        sentReports
+}
+
+// bindTries is how many port pairs are tried when other programs sit on some.
+const bindTries = 32
+
+// newLeg takes a port pair and opens its sockets.
+func newLeg(s *Session, side Side) (*Leg, error) {
+	addr := s.relay.cfg.AccessAddr
+	switch side {
+	case Access:
+	case Trunk:
+		addr = s.relay.cfg.TrunkAddr
+	default:
+		return nil, fmt.Errorf("media leg: no side %d", side)
+	}
+	l := &Leg{session: s, w: s.worker, cname: rand.Text()}
+	var failed error
+	for range bindTries {
+		port, ok := s.relay.take(s.emergency)
+		if !ok {
+			break
+		}
+		if failed = l.bind(netip.AddrPortFrom(addr, port)); failed == nil {
+			return l, nil
+		}
+		s.relay.give(port)
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoPorts, failed)
+	}
+	return nil, ErrNoPorts
+}
+
+func (l *Leg) bind(at netip.AddrPort) (err error) {
+	dscp := l.session.relay.cfg.DSCP
+	l.local = at
+	if l.rtp, err = l.w.loop.Open(at, dscp); err != nil {
+		return err
+	}
+	if l.rtcp, err = l.w.loop.Open(netip.AddrPortFrom(at.Addr(), at.Port()+1), dscp); err != nil {
+		l.rtp.Close()
+		return err
+	}
+	if err = l.rtp.Watch(rtpPort{l}); err == nil {
+		err = l.rtcp.Watch(rtcpPort{l})
+	}
+	if err != nil {
+		l.rtp.Close()
+		l.rtcp.Close()
+	}
+	return err
+}
+
+func (r *Relay) take(emergency bool) (uint16, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ports.Take(r.now(), emergency)
+}
+
+func (r *Relay) give(port uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ports.Give(port, r.now())
+}
 
 // Local is where the peer sends RTP to; RTCP is one port above.
-func (l *Leg) Local() netip.AddrPort { return netip.AddrPort{} }
+func (l *Leg) Local() netip.AddrPort { return l.local }
 
-// Set puts a negotiated stream into effect, atomically: nothing of the old one is used after it returns, except that packets sealed
-// with the old key are still accepted for a short while. A key that stays the same keeps its state.
-func (l *Leg) Set(s Stream) error { return nil }
+// compile makes the leg's Route from what both ends have agreed to, and swaps it in. The caller holds session.mu and quiesces the worker.
+func (l *Leg) compile() {
+	if l.endpoint == nil {
+		l.route.Store(nil)
+		return
+	}
+	r := &Route{from: l.endpoint, link: l.session.links}
+	if l.with != nil && l.with.endpoint != nil {
+		r.to, r.leg = l.with.endpoint, l.with
+	}
+	l.route.Store(r)
+}
 
-// Stats is the leg's quality so far.
-func (l *Leg) Stats() LegStats { return LegStats{} }
+// Close frees this leg only (a fork branch that lost). It is idempotent.
+func (l *Leg) Close() {
+	s := l.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.close()
+	s.legs = slices.DeleteFunc(s.legs, func(other *Leg) bool { return other == l })
+}
 
-// Close frees this leg only (a fork branch that lost).
-func (l *Leg) Close() {}
+// close frees the leg. Order: nobody sends to it any more, then it receives nothing more, then its keys go, then its ports.
+func (l *Leg) close() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	if other := l.with; other != nil {
+		l.with, other.with = nil, nil
+		other.compile()
+	}
+	l.endpoint = nil
+	l.compile()
+	l.w.loop.Quiesce()
+	l.rtp.Close()
+	l.rtcp.Close()
+	l.keys.wipe()
+	l.session.relay.give(l.local.Port())
+}

@@ -2,17 +2,27 @@ package relay
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/media/udp"
 )
 
 // Errors a caller branches on.
 var (
 	ErrNoPorts   = errors.New("no media ports left")
 	ErrClosed    = errors.New("media session is closed")
-	ErrKeyReused = errors.New("a key that was replaced must not come back")
+	ErrKeyReused = errors.New("an SRTP key that was replaced must not seal again")
 )
 
 // Config of a relay.
@@ -32,24 +42,136 @@ type Options struct {
 	Emergency bool // may use the reserved ports
 }
 
-// Event is what the relay notices by itself.
-type Event struct {
-	Leg    *Leg
-	Silent bool          // false: heard again
-	For    time.Duration // how long nothing came that authenticated
+// Relay owns the worker threads, the ports and the sessions.
+type Relay struct {
+	cfg     Config
+	start   time.Time
+	workers []*worker
+
+	mu       sync.Mutex
+	ports    *udp.Ports
+	sessions map[*Session]struct{}
+	closed   bool
 }
 
-// Relay owns the worker threads, the ports and the sessions.
-type Relay struct{}
+// worker is one thread and what its packets need.
+type worker struct {
+	loop     *udp.Loop
+	spare    []byte // copy of a packet that may have to be opened twice
+	report   []byte // RTCP being made
+	drops    [reasons]atomic.Uint64
+	sessions int // guarded by Relay.mu
+}
 
 // New checks cfg and prepares the workers; nothing runs before Run.
-func New(cfg Config) (*Relay, error) { return nil, errors.New("not built yet") }
+func New(cfg Config) (*Relay, error) {
+	if !cfg.AccessAddr.IsValid() || !cfg.TrunkAddr.IsValid() || cfg.AccessAddr.IsUnspecified() || cfg.TrunkAddr.IsUnspecified() {
+		return nil, errors.New("media relay: both local addresses must be given, as peers shall reach them")
+	}
+	if cfg.DSCP < 0 || cfg.DSCP > 63 {
+		return nil, fmt.Errorf("media relay: DSCP %d is not between 0 and 63", cfg.DSCP)
+	}
+	if cfg.Silence < 0 || cfg.Workers < 0 {
+		return nil, errors.New("media relay: silence and workers must not be negative")
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	ports, err := udp.NewPorts(cfg.PortMin, cfg.PortMax, cfg.Drain, cfg.Reserved, uint(random32()))
+	if err != nil {
+		return nil, fmt.Errorf("media relay: %w", err)
+	}
+	r := &Relay{cfg: cfg, start: time.Now(), ports: ports, sessions: make(map[*Session]struct{})}
+	for range cfg.Workers {
+		loop, err := udp.NewLoop(r.start, 2*ports.Len())
+		if err != nil {
+			r.closeLoops()
+			return nil, fmt.Errorf("media relay: %w", err)
+		}
+		r.workers = append(r.workers, &worker{
+			loop:   loop,
+			spare:  make([]byte, udp.MaxPacket),
+			report: make([]byte, 0, udp.MaxPacket),
+		})
+	}
+	return r, nil
+}
 
 // Run relays until ctx ends, then closes every session. It is called once.
-func (r *Relay) Run(ctx context.Context) error { return errors.New("not built yet") }
+//
+// Order at the end: threads first, since they use sockets and keys; then the sessions; then the threads' descriptors.
+func (r *Relay) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, w := range r.workers {
+		group.Go(func() error { return w.loop.Run(ctx) })
+	}
+	group.Go(func() error { r.watch(ctx); return nil })
+	err := group.Wait()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	for _, s := range r.list() {
+		s.Close()
+	}
+	r.closeLoops()
+	return err
+}
 
-// Open starts the media session of one call; id names it in logs. It takes no port yet.
-func (r *Relay) Open(id string, o Options) *Session { return nil }
+func (r *Relay) closeLoops() {
+	for _, w := range r.workers {
+		w.loop.Close()
+	}
+}
 
-// Counts sums up the relay, for metrics.
-func (r *Relay) Counts() Counts { return Counts{} }
+// Open starts the media session of one call; id names it in logs. It takes no port yet. All legs of a session live on one worker, so
+// that their packets need no lock.
+func (r *Relay) Open(id string, o Options) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	least := r.workers[0]
+	for _, w := range r.workers[1:] {
+		if w.sessions < least.sessions {
+			least = w
+		}
+	}
+	s := &Session{id: id, emergency: o.Emergency, relay: r, worker: least, events: make(chan Event, eventRoom)}
+	if r.closed {
+		s.closed = true
+		close(s.events)
+		return s
+	}
+	least.sessions++
+	r.sessions[s] = struct{}{}
+	return s
+}
+
+func (r *Relay) forget(s *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.sessions[s]; ok {
+		delete(r.sessions, s)
+		s.worker.sessions--
+	}
+}
+
+func (r *Relay) list() []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*Session, 0, len(r.sessions))
+	for s := range r.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// now is the relay's steady clock: the workers' too.
+func (r *Relay) now() time.Duration { return time.Since(r.start) }
+
+func random32() uint32 {
+	var b [4]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return binary.NativeEndian.Uint32(b[:])
+}

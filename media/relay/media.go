@@ -1,0 +1,146 @@
+package relay
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+
+	"holdfast/media/rtp"
+	"holdfast/media/srtp"
+)
+
+// receiveMedia is the whole step of one RTP packet.
+func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.Duration) {
+	e := r.from
+	l.media.follow(e.turn, e.remote)
+	if !l.media.admits(e, from, now) {
+		l.drop(stranger)
+		return
+	}
+	received := len(pkt)
+	pkt, err := l.open(e, pkt, now)
+	if err != nil {
+		l.refuse(err)
+		return
+	}
+	h, err := rtp.Parse(pkt)
+	if err != nil {
+		l.drop(malformed)
+		return
+	}
+	body, err := h.Payload(pkt)
+	if err != nil {
+		l.drop(malformed)
+		return
+	}
+	l.media.authenticated(e, from, now)
+	l.heard.Store(int64(now))
+	k := e.kindOf(h.PayloadType)
+	l.rx.Packet(h, e.clockOf(k), now)
+	l.count.rxPackets.Add(1)
+	l.count.rxBytes.Add(uint64(received))
+	l.count.lost.Store(l.rx.Lost())
+	l.count.jitter.Store(int64(l.rx.Jitter()))
+
+	switch {
+	case k == unknown:
+		l.drop(payload)
+	case r.to == nil:
+		l.drop(unconnected)
+	case !r.to.toPeer:
+		r.leg.tx.source = source{} // what comes after the hold begins anew: the pause was no loss
+		l.drop(held)
+	default:
+		l.forward(r, h, k, pkt, body, now)
+	}
+}
+
+// forward sends an open packet on to the other leg. Contributing sources and header extensions stay behind: they were negotiated, if at
+// all, with this peer and not with the other.
+func (l *Leg) forward(r *Route, h rtp.Header, k kind, pkt, body []byte, now time.Duration) {
+	var ok bool
+	if h.PayloadType, ok = r.translate(k); !ok {
+		l.drop(payload)
+		return
+	}
+	if k == event {
+		if len(body) < rtp.EventSize {
+			l.drop(malformed)
+			return
+		}
+		rtp.ScaleEvents(body, r.from.event.Clock, r.to.event.Clock)
+	}
+	to, peer := r.leg, r.to
+	to.tx.adopt(peer)
+	if !to.tx.number(&h, l, r.link, k, peer.audio.Clock, now) {
+		l.drop(late)
+		return
+	}
+	out := pkt[h.Size-rtp.FixedSize:]
+	h.Put(out)
+	if peer.send != nil {
+		var err error
+		if out, err = peer.send.RTP(out); err != nil {
+			l.refuseToSeal(err)
+			return
+		}
+	}
+	to.media.follow(peer.turn, peer.remote)
+	to.tx.sent(len(body))
+	if !to.rtp.Send(out, to.media.at) {
+		to.count.sendErrors.Add(1)
+		return
+	}
+	to.count.txPackets.Add(1)
+	to.count.txBytes.Add(uint64(len(out)))
+}
+
+// open authenticates and decrypts an RTP packet. While the key is being changed it tries, in this order: the new key, the new key at the
+// old roll-over count, the old key.
+func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
+	if e.recv == nil {
+		return pkt, nil
+	}
+	if e.prev == nil {
+		return e.recv.RTP(pkt)
+	}
+	spare := l.w.spare[:copy(l.w.spare, pkt)] // a failed attempt may destroy the packet
+	out, err := e.recv.RTP(pkt)
+	if err == nil {
+		l.changed.CompareAndSwap(0, int64(now))
+		return out, nil
+	}
+	if errors.Is(err, srtp.ErrReplayed) || len(spare) < rtp.FixedSize {
+		return nil, err
+	}
+	if roc := e.prev.ROC(binary.BigEndian.Uint32(spare[8:])); roc != 0 {
+		copy(pkt, spare)
+		if out, err := e.recv.RTPFrom(pkt, roc); err == nil {
+			l.changed.CompareAndSwap(0, int64(now))
+			return out, nil
+		}
+	}
+	copy(pkt, spare)
+	return e.prev.RTP(pkt)
+}
+
+// refuse counts a packet that did not open.
+func (l *Leg) refuse(err error) {
+	switch {
+	case errors.Is(err, srtp.ErrReplayed):
+		l.drop(replayed)
+	case errors.Is(err, srtp.ErrMalformed):
+		l.drop(malformed)
+	default:
+		l.drop(forged)
+	}
+}
+
+func (l *Leg) refuseToSeal(err error) {
+	if errors.Is(err, srtp.ErrReused) {
+		l.drop(late)
+	} else {
+		l.drop(unsealed)
+	}
+}
