@@ -22,6 +22,7 @@ import (
 type verdict struct {
 	Demo    string           `json:"demo"` // PASS or FAIL
 	Failed  []string         `json:"failed"`
+	Skipped int              `json:"skipped"`
 	Started time.Time        `json:"started"`
 	Seconds float64          `json:"seconds"`
 	Version string           `json:"version"`
@@ -77,9 +78,9 @@ func runDemo(ctx context.Context, args []string) int {
 		stayUp(ctx, out, b)
 	}
 	v.Steps = append(v.Steps, closing(screen, b, len(v.Steps)+1))
-	v.Failed, v.Seconds = script.Failed(v.Steps), time.Since(v.Started).Seconds()
-	v.Demo = "PASS"
-	if len(v.Failed) > 0 {
+	v.Failed, v.Skipped = script.Failed(v.Steps)
+	v.Seconds, v.Demo = time.Since(v.Started).Seconds(), "PASS"
+	if len(v.Failed)+v.Skipped > 0 {
 		v.Demo = "FAIL"
 	}
 	if temporary && v.Demo == "PASS" {
@@ -110,7 +111,8 @@ func (w numbered) Begin(_, _ int, s script.Step) { w.Screen.Begin(w.n, w.n, s) }
 // tell prints the verdict.
 func tell(out io.Writer, screen *script.Screen, v verdict, asJSON bool) int {
 	screen.Table(v.Steps)
-	fmt.Fprintf(out, "%d of %d steps as expected, %.0f s\n", len(v.Steps)-len(v.Failed), len(v.Steps), v.Seconds)
+	fmt.Fprintf(out, "%d of %d steps as expected, %d failed, %d skipped, %.0f s\n",
+		len(v.Steps)-len(v.Failed)-v.Skipped, len(v.Steps), len(v.Failed), v.Skipped, v.Seconds)
 	if v.Files != "" {
 		fmt.Fprintf(out, "The box's log and files: %s\n", v.Files)
 	}

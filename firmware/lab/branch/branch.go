@@ -31,7 +31,7 @@ const (
 	boxName  = "box.branch.example"  // in the certificate towards the phones
 	trunkTLS = "trunk.holdfast.test" // in the certificate towards the SBC
 	sbcName  = "sbc.carrier.example" // in the SBC's
-	HoldOff  = 5 * time.Second       // of the box
+	HoldOff  = 3 * time.Second       // of the box
 	BoxPlace = "box"                 // the box's name in the phones' server list
 	Agent    = "Deskphone/2.1 (lab)" // the phones' User-Agent: must not reach the SBC
 

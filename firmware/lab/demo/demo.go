@@ -18,7 +18,8 @@ const (
 	detectTarget   = 8 * time.Second  // the cloud is silent → mode resilience, with default probes (3 × 2 s, 2 s deadline)
 	registerTarget = 10 * time.Second // the cloud is silent → the first REGISTER is accepted
 	allTarget      = 14 * time.Second // the cloud is silent → every phone of the branch is on the box
-	homeTarget     = 20 * time.Second // the cloud answers → every phone is home
+	homeTarget     = 30 * time.Second // the cloud answers → every phone is home; hold-off and a refresh are in it
+	recoverLimit   = 25 * time.Second // the cloud answers → mode recovering: as many answers as misses, then the hold-off
 )
 
 // story is the branch and what one step leaves to the next.

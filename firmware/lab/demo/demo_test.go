@@ -68,8 +68,8 @@ func TestBranchWithABoxThatDies(t *testing.T) {
 	if first := verdicts[0]; first.OK || !strings.Contains(first.Error, "I cannot") {
 		t.Errorf("the first step: %+v", first)
 	}
-	if failed := script.Failed(verdicts); len(failed) != len(verdicts) {
-		t.Errorf("%d of %d steps failed or were skipped without a box", len(failed), len(verdicts))
+	if failed, skipped := script.Failed(verdicts); len(failed) != 1 || skipped != len(verdicts)-1 {
+		t.Errorf("without a box %q failed and %d of %d steps were skipped", failed, skipped, len(verdicts))
 	}
 	if err := b.Close(); err == nil || !strings.Contains(err.Error(), "I cannot") {
 		t.Errorf("Close: %v, want the box's last words", err)

@@ -83,7 +83,7 @@ func (s *Screen) End(_, _ int, v Verdict) {
 	if !v.OK && !v.Skipped {
 		s.wrapped("expected: " + v.Want)
 	}
-	if !v.OK {
+	if !v.OK && !v.Skipped {
 		s.wrapped("but: " + v.Error)
 	}
 }
@@ -101,6 +101,11 @@ func (s *Screen) Table(verdicts []Verdict) {
 
 func (s *Screen) wrapped(text string) {
 	const indent = 16
+	if first, rest, more := strings.Cut(text, "\n"); more {
+		s.wrapped(first)
+		s.wrapped(rest)
+		return
+	}
 	for text != "" {
 		line := text
 		if runes := []rune(text); len(runes) > width-indent {

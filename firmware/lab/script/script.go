@@ -144,12 +144,16 @@ func (s Step) run(ctx context.Context, v Verdict) Verdict {
 	return v
 }
 
-// Failed are the names of the steps that are not ok.
-func Failed(verdicts []Verdict) (names []string) {
+// Failed are the names of the steps that were done and are not ok, and the number of those that were skipped.
+func Failed(verdicts []Verdict) (names []string, skipped int) {
+	names = []string{}
 	for _, v := range verdicts {
-		if !v.OK {
+		switch {
+		case v.Skipped:
+			skipped++
+		case !v.OK:
 			names = append(names, v.Name)
 		}
 	}
-	return names
+	return names, skipped
 }
