@@ -1,0 +1,678 @@
+package outbox
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// started opens a box and runs it until the returned stop is called (or the test ends).
+func started(t testing.TB, d disk, o Options) (b *Box, stop func()) {
+	t.Helper()
+	b, err := open(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	finished := make(chan error, 1)
+	go func() { finished <- b.Run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-finished; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return b, stop
+}
+
+// pending is what the box would deliver, by ID.
+func pending(t testing.TB, b *Box, kind string) map[ID]string {
+	t.Helper()
+	all := map[ID]string{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // Next returns what there is before it looks at ctx
+	for after := uint64(0); ; {
+		e, err := b.Next(ctx, kind, after)
+		if errors.Is(err, context.Canceled) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.ID] = string(e.Payload)
+		after = e.ID.Seq
+	}
+}
+
+func TestPutDeliverDone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "outbox")
+	b, stop := started(t, folder(dir), Options{})
+	ctx := t.Context()
+	var ids []ID
+	for n := range 3 {
+		id, err := b.Append(ctx, "call", fmt.Append(nil, "record ", n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if _, err := b.Append(ctx, "notice", []byte("other")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Done(ctx, ids[1]), b.Done(ctx, ids[1]), b.Done(ctx, ID{Seq: 1})); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if _, err := b.Append(ctx, "call", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("append after the end: %v", err)
+	}
+	if err := b.AppendAsync("call", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("async append after the end: %v", err)
+	}
+	if err := b.Done(ctx, ids[0]); !errors.Is(err, ErrClosed) {
+		t.Errorf("done after the end: %v", err)
+	}
+	again, _ := started(t, folder(dir), Options{})
+	if got := pending(t, again, "call"); len(got) != 2 || got[ids[0]] != "record 0" || got[ids[2]] != "record 2" {
+		t.Errorf("after reopening: %v", got)
+	}
+	if s := again.Stats(); s.Pending != 3 || s.Corrupt != 0 {
+		t.Errorf("%+v", s)
+	}
+	id, err := again.Append(ctx, "call", nil)
+	if err != nil || id.Queue != ids[0].Queue || id.Seq <= ids[2].Seq+1 {
+		t.Errorf("new ID %s after %s: %v", id, ids[2], err)
+	}
+	infos, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range infos {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestRefusesInput(t *testing.T) {
+	b, _ := started(t, newFakeDisk(1), Options{})
+	for name, c := range map[string]struct {
+		kind string
+		size int
+	}{"no kind": {"", 1}, "long kind": {strings.Repeat("k", 256), 1}, "long payload": {"call", MaxPayload + 1}} {
+		if _, err := b.Append(t.Context(), c.kind, make([]byte, c.size)); !errors.Is(err, ErrTooBig) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := b.AppendAsync(c.kind, make([]byte, c.size)); !errors.Is(err, ErrTooBig) {
+			t.Errorf("%s async: %v", name, err)
+		}
+	}
+	for _, o := range []Options{{SegmentBytes: -1}, {MaxBytes: -1}, {SegmentBytes: 100, MaxBytes: 150}, {Waiting: -1}, {MaxAge: -1}} {
+		if _, err := open(newFakeDisk(1), o); err == nil {
+			t.Errorf("accepted %+v", o)
+		}
+	}
+	if err := b.Run(t.Context()); err == nil {
+		t.Error("ran twice")
+	}
+}
+
+// TestGroup: those who wait at the same time share a sync.
+func TestGroup(t *testing.T) {
+	d := &countingDisk{fakeDisk: newFakeDisk(1), gate: make(chan struct{})}
+	b, _ := started(t, d, Options{})
+	var wg sync.WaitGroup
+	for n := range 200 {
+		wg.Go(func() {
+			if _, err := b.Append(t.Context(), "call", fmt.Append(nil, n)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for len(b.slots) < 200 { // all of them wait
+		time.Sleep(time.Millisecond)
+	}
+	close(d.gate)
+	wg.Wait()
+	if d.syncs > 6 {
+		t.Errorf("%d syncs for 200 entries", d.syncs)
+	}
+	if got := pending(t, b, "call"); len(got) != 200 {
+		t.Errorf("%d entries", len(got))
+	}
+}
+
+// countingDisk counts syncs and lets no file be made before its gate opens.
+type countingDisk struct {
+	*fakeDisk
+	gate  chan struct{}
+	syncs int
+}
+
+type countingFile struct {
+	file
+	d *countingDisk
+}
+
+func (d *countingDisk) create(name string) (file, error) {
+	<-d.gate
+	f, err := d.fakeDisk.create(name)
+	return countingFile{f, d}, err
+}
+
+func (f countingFile) Sync() error { f.d.syncs++; return f.file.Sync() }
+
+// TestAsyncNeverWaits: with nobody writing, AppendAsync says at once that there is no room, and counts it.
+func TestAsyncNeverWaits(t *testing.T) {
+	b, err := open(newFakeDisk(1), Options{Waiting: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := 0
+	for range 8 {
+		if err := b.AppendAsync("call", []byte("x")); errors.Is(err, ErrFull) {
+			full++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if full != 3 || b.Stats().Dropped != 3 {
+		t.Errorf("%d refused, %d counted", full, b.Stats().Dropped)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := b.Append(ctx, "call", nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("append without room: %v", err)
+	}
+	done, stop := context.WithCancel(t.Context())
+	stop()
+	if err := b.Run(done); err != nil { // what waits at the end is written
+		t.Fatal(err)
+	}
+	if s := b.Stats(); s.Appended != 5 || s.Pending != 5 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestCardFails: writes fail with a reason, calls do not hang, and when the card is back so is the queue.
+func TestCardFails(t *testing.T) {
+	d := newFakeDisk(1)
+	b, stop := started(t, d, Options{})
+	if _, err := b.Append(t.Context(), "call", []byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	fail := func(chance float64) { d.mu.Lock(); d.failing = chance; d.mu.Unlock() }
+	fail(1)
+	if _, err := b.Append(t.Context(), "call", []byte("lost")); !errors.Is(err, errCard) {
+		t.Errorf("on a broken card: %v", err)
+	}
+	if err := b.AppendAsync("call", []byte("lost")); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Append(t.Context(), "call", []byte("lost")); !errors.Is(err, errCard) {
+		t.Errorf("on a broken card: %v", err)
+	}
+	if s := b.Stats(); s.Dropped != 1 || !strings.Contains(s.LastError, "card error") {
+		t.Errorf("%+v", s)
+	}
+	fail(0)
+	if _, err := b.Append(t.Context(), "call", []byte("after")); err != nil {
+		t.Fatal(err)
+	}
+	if got := pending(t, b, "call"); len(got) != 2 {
+		t.Errorf("%v", got)
+	}
+	if s := b.Stats(); s.LastError != "" {
+		t.Errorf("%+v", s)
+	}
+	stop()
+}
+
+func TestReadOnlyFolder(t *testing.T) {
+	blocked := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(filepath.Join(blocked, "outbox"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go b.Run(ctx)
+	defer cancel()
+	if _, err := b.Append(t.Context(), "call", nil); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTornAtEveryByte cuts the file at each byte: nothing whole is lost, nothing is made up, and it can be written on.
+func TestTornAtEveryByte(t *testing.T) {
+	d := newFakeDisk(1)
+	b, stop := started(t, d, Options{})
+	ends := map[string]int64{}
+	var done ID
+	for n := range 6 {
+		id, err := b.Append(t.Context(), "call", bytes.Repeat([]byte{byte('a' + n)}, 5+n*7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[string(bytes.Repeat([]byte{byte('a' + n)}, 5+n*7))] = b.segments[0].size
+		if n == 0 {
+			done = id
+		}
+	}
+	if err := b.Done(t.Context(), done); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	name, whole := b.segments[0].name, b.segments[0].file.(*fakeFile).data
+	for cut := 0; cut <= len(whole); cut++ {
+		torn := newFakeDisk(1)
+		f := &fakeFile{disk: torn, data: bytes.Clone(whole[:cut]), synced: bytes.Clone(whole[:cut])}
+		torn.names[name], torn.durable[name] = f, f
+		again, stop := started(t, torn, Options{})
+		got := pending(t, again, "call")
+		want := map[string]bool{}
+		for payload, end := range ends {
+			if end <= int64(cut) && (payload[0] != 'a' || cut < len(whole)) {
+				want[payload] = true
+			}
+		}
+		if len(got) != len(want) || again.Stats().Corrupt != 0 {
+			t.Fatalf("cut at %d: %d entries, want %d, %+v", cut, len(got), len(want), again.Stats())
+		}
+		for _, payload := range got {
+			if !want[payload] {
+				t.Fatalf("cut at %d: %q", cut, payload)
+			}
+		}
+		if _, err := again.Append(t.Context(), "call", []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		third, stop := started(t, torn, Options{})
+		if n := len(pending(t, third, "call")); n != len(want)+1 {
+			t.Fatalf("cut at %d and written on: %d entries, want %d", cut, n, len(want)+1)
+		}
+		stop()
+	}
+}
+
+// TestDamageInTheMiddle flips each byte: at most one record is lost, it is counted, and the others are all there.
+func TestDamageInTheMiddle(t *testing.T) {
+	d := newFakeDisk(1)
+	b, stop := started(t, d, Options{})
+	for n := range 5 {
+		// What is carried looks like a record, so that looking for the next one is put to the test.
+		if _, err := b.Append(t.Context(), "call", append(fmt.Append(nil, n), recordMagic...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	name, whole := b.segments[0].name, b.segments[0].file.(*fakeFile).data
+	lastRecord := len(whole) - (len(whole)-headerSize)/5
+	for at := headerSize; at < lastRecord; at++ {
+		hurt := newFakeDisk(1)
+		data := bytes.Clone(whole)
+		data[at] ^= 0x10
+		f := &fakeFile{disk: hurt, data: data, synced: data}
+		hurt.names[name], hurt.durable[name] = f, f
+		again, stop := started(t, hurt, Options{})
+		if got := pending(t, again, "call"); len(got) != 4 || again.Stats().Corrupt != 1 {
+			t.Fatalf("byte %d: %d entries, %+v", at, len(got), again.Stats())
+		}
+		kept := 0
+		names, _ := hurt.list()
+		for _, n := range names {
+			if strings.HasSuffix(n, keptBad) {
+				kept++
+			}
+		}
+		if kept != 1 {
+			t.Fatalf("byte %d: %d damaged places kept", at, kept)
+		}
+		stop()
+	}
+	// A damaged header: the records cannot be told from rubbish without the queue's name, but they are not thrown away.
+	hurt := newFakeDisk(1)
+	data := bytes.Clone(whole)
+	data[9] ^= 1
+	f := &fakeFile{disk: hurt, data: data, synced: data}
+	hurt.names[name], hurt.durable[name] = f, f
+	again, _ := started(t, hurt, Options{})
+	if len(pending(t, again, "call")) != 0 || again.Stats().Corrupt != 1 || hurt.names[name+".0.bad"] == nil {
+		t.Errorf("%+v, %v", again.Stats(), hurt.names)
+	}
+}
+
+// TestDamagedWhileRunning: an entry that rots on the card is left out, the next is delivered.
+func TestDamagedWhileRunning(t *testing.T) {
+	d := newFakeDisk(1)
+	b, _ := started(t, d, Options{})
+	for n := range 2 {
+		if _, err := b.Append(t.Context(), "call", fmt.Append(nil, "entry ", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.mu.Lock()
+	b.segments[0].file.(*fakeFile).data[headerSize+prefixSize+entryFixed+5] ^= 1
+	d.mu.Unlock()
+	e, err := b.Next(t.Context(), "call", 0)
+	if err != nil || string(e.Payload) != "entry 1" || b.Stats().Corrupt != 1 {
+		t.Errorf("%q %v %+v", e.Payload, err, b.Stats())
+	}
+}
+
+func TestForeignSegment(t *testing.T) {
+	d := newFakeDisk(1)
+	b, stop := started(t, d, Options{})
+	if _, err := b.Append(t.Context(), "call", []byte("mine")); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	other := header([8]byte{1}, 1)
+	f := &fakeFile{disk: d, data: other, synced: other}
+	d.names[segmentName(7)], d.durable[segmentName(7)] = f, f
+	again, _ := started(t, d, Options{SegmentBytes: 1})
+	if _, err := again.Append(t.Context(), "call", []byte("more")); err != nil {
+		t.Fatal(err)
+	}
+	if got := pending(t, again, "call"); len(got) != 2 || again.Stats().Corrupt != 1 {
+		t.Errorf("%v %+v", got, again.Stats())
+	}
+	if d.names[segmentName(8)] == nil {
+		t.Error("the new segment took a name that was taken")
+	}
+}
+
+// TestHistories plays random lives of a box on a card that fails and loses power at any step: what was acknowledged is
+// there, what was acknowledged as done is not.
+func TestHistories(t *testing.T) {
+	lives := 0
+	for seed := range uint64(150) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		d := newFakeDisk(seed)
+		kept := map[ID]string{}    // acknowledged, not done
+		maybe := map[ID]string{}   // done was asked for and not acknowledged
+		finished := map[ID]bool{}  // done was acknowledged
+		given := map[string]bool{} // every payload that was ever put in
+		for life := range 6 {
+			d.failing = []float64{0, 0, 0.05}[rnd.IntN(3)]
+			if rnd.IntN(4) > 0 {
+				d.left = rnd.IntN(120)
+			}
+			b, stop := started(t, d, Options{SegmentBytes: 600, MaxBytes: 1 << 30})
+			lives++
+			for step := range 60 {
+				if rnd.IntN(3) > 0 || len(kept) == 0 {
+					payload := fmt.Sprintf("%d-%d-%s", life, step, strings.Repeat("x", rnd.IntN(90)))
+					given[payload] = true
+					if id, err := b.Append(t.Context(), "call", []byte(payload)); err == nil {
+						if kept[id] != "" || maybe[id] != "" || finished[id] {
+							t.Fatalf("seed %d life %d: %s was given twice", seed, life, id)
+						}
+						kept[id] = payload
+					}
+					continue
+				}
+				for id, payload := range kept {
+					delete(kept, id)
+					if err := b.Done(t.Context(), id); err == nil {
+						finished[id] = true
+					} else {
+						maybe[id] = payload
+					}
+					break
+				}
+			}
+			stop()
+			d = d.restart()
+			check, err := open(d, Options{SegmentBytes: 600, MaxBytes: 1 << 30})
+			if err != nil {
+				t.Fatalf("seed %d life %d: %v", seed, life, err)
+			}
+			got := pending(t, check, "call")
+			for id, payload := range kept {
+				if got[id] != payload {
+					t.Fatalf("seed %d life %d: %s was acknowledged and is %q, want %q", seed, life, id, got[id], payload)
+				}
+			}
+			for id, payload := range got {
+				switch {
+				case finished[id]:
+					t.Fatalf("seed %d life %d: %s was done and comes again", seed, life, id)
+				case !given[payload]:
+					t.Fatalf("seed %d life %d: %s is made up: %q", seed, life, id, payload)
+				case maybe[id] != "" && maybe[id] != payload:
+					t.Fatalf("seed %d life %d: %s has changed", seed, life, id)
+				}
+			}
+		}
+	}
+	t.Logf("%d lives", lives)
+}
+
+// TestKilled kills a real process in full flight.
+func TestKilled(t *testing.T) {
+	if dir := os.Getenv("OUTBOX_VICTIM"); dir != "" {
+		b, err := Open(dir, Options{SegmentBytes: 20000})
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		go b.Run(context.Background())
+		var out sync.Mutex
+		for g := range 8 {
+			go func() {
+				for n := 0; ; n++ {
+					id, err := b.Append(context.Background(), "call", fmt.Append(nil, g, " ", n))
+					if err == nil && n%3 == 0 {
+						err = b.Done(context.Background(), id)
+					}
+					if err != nil {
+						fmt.Println("error", err)
+						os.Exit(1)
+					}
+					out.Lock()
+					fmt.Println(id.Seq, n%3 == 0)
+					out.Unlock()
+				}
+			}()
+		}
+		select {}
+	}
+	dir := t.TempDir()
+	kept, finished := map[uint64]bool{}, map[uint64]bool{}
+	for range 3 {
+		victim := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		victim.Env = append(os.Environ(), "OUTBOX_VICTIM="+dir)
+		pipe, err := victim.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := victim.Start(); err != nil {
+			t.Fatal(err)
+		}
+		count, enough := 0, 200+rand.IntN(800)
+		for lines := bufio.NewScanner(pipe); lines.Scan(); count++ {
+			var seq uint64
+			var done bool
+			if _, err := fmt.Sscan(lines.Text(), &seq, &done); err != nil {
+				t.Fatal(lines.Text())
+			}
+			if kept[seq] || finished[seq] {
+				t.Fatalf("number %d was given twice", seq)
+			}
+			if done {
+				finished[seq] = true
+			} else {
+				kept[seq] = true
+			}
+			if count == enough {
+				victim.Process.Kill()
+			}
+		}
+		victim.Wait()
+		b, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[uint64]bool{}
+		for id := range pending(t, b, "call") {
+			got[id.Seq] = true
+			if finished[id.Seq] {
+				t.Errorf("%d was done and comes again", id.Seq)
+			}
+		}
+		for seq := range kept {
+			if !got[seq] {
+				t.Errorf("%d was acknowledged and is lost", seq)
+			}
+		}
+		for _, g := range b.segments {
+			g.file.Close()
+		}
+	}
+	t.Logf("%d kept, %d done", len(kept), len(finished))
+}
+
+func TestDeliver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := started(t, newFakeDisk(1), Options{})
+		for n := range 4 {
+			if _, err := b.Append(t.Context(), "call", fmt.Append(nil, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		begin, failures := time.Now(), 3
+		var got []string
+		ended := make(chan error, 1)
+		go func() {
+			ended <- b.Deliver(ctx, "call", func(_ context.Context, e Entry) error {
+				switch {
+				case string(e.Payload) == "1" && failures > 0:
+					failures--
+					return errors.New("not now")
+				case string(e.Payload) == "2":
+					return fmt.Errorf("bad entry: %w", ErrRefused)
+				}
+				got = append(got, string(e.Payload))
+				return nil
+			})
+		}()
+		time.Sleep(time.Minute)
+		if _, err := b.Append(t.Context(), "call", []byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if strings.Join(got, " ") != "0 1 3 late" || time.Since(begin) != time.Minute {
+			t.Errorf("%v after %s", got, time.Since(begin))
+		}
+		if s := b.Stats(); s.Done != 5 || s.Refused != 1 || s.Pending != 0 {
+			t.Errorf("%+v", s)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		stop()
+	})
+}
+
+// TestRetention: the oldest are given up when there is too much or they are too old, and both are counted.
+func TestRetention(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := newFakeDisk(1)
+	o := Options{SegmentBytes: 500, MaxBytes: 5000, MaxAge: 24 * time.Hour, Now: func() time.Time { return now }}
+	b, stop := started(t, d, o)
+	for n := range 100 {
+		if _, err := b.Append(t.Context(), "call", bytes.Repeat([]byte("x"), 90+n%2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := b.Stats()
+	if s.Bytes > 5000+1000 || s.Expired == 0 || s.Pending+int(s.Expired) != 100 {
+		t.Errorf("%+v", s)
+	}
+	stop()
+	now = now.Add(48 * time.Hour)
+	again, stop := started(t, d, o)
+	stop() // Run tidies before anything else
+	if s := again.Stats(); s.Pending != 0 || s.Bytes > 500 {
+		t.Errorf("after two days %+v", s)
+	}
+}
+
+// TestDoneSegmentsGo: what is delivered does not stay on the card.
+func TestDoneSegmentsGo(t *testing.T) {
+	d := newFakeDisk(1)
+	b, _ := started(t, d, Options{SegmentBytes: 500})
+	for range 100 {
+		id, err := b.Append(t.Context(), "call", bytes.Repeat([]byte("x"), 90))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Done(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names, _ := d.list(); len(names) > 2 {
+		t.Errorf("%v", names)
+	}
+}
+
+func FuzzRecover(f *testing.F) {
+	queue := [8]byte{1, 2, 3}
+	e := entryRecord(Entry{ID: ID{queue, 7}, Kind: "call", Payload: []byte("p")})
+	f.Add(append(header(queue, 1), e...))
+	f.Add(append(append(header(queue, 1), e...), doneRecord(ID{queue, 7})...))
+	f.Add(append(append(header(queue, 1), 1, 2, 3), e...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := newFakeDisk(1)
+		g := &fakeFile{disk: d, data: data, synced: data}
+		d.names[segmentName(1)] = g
+		b, err := open(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := pending(t, b, "call")
+		// Reading what recovery left behind gives the same again: it is a fixed point.
+		again, err := open(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := pending(t, again, "call")
+		if len(first) != len(second) {
+			t.Fatalf("%d entries, then %d", len(first), len(second))
+		}
+	})
+}
+
+func BenchmarkAppend(b *testing.B) {
+	box, _ := started(b, folder(b.TempDir()), Options{MaxBytes: 1 << 30})
+	payload := bytes.Repeat([]byte("x"), 600)
+	b.SetParallelism(50)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if _, err := box.Append(context.Background(), "call", payload); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
