@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -19,8 +20,8 @@ const patience = 5 * time.Second
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// testPorts is a range of its own for each test of this process, below the kernel's ephemeral ports.
-var testPorts = uint16(20000)
+// testPorts begins a range of its own for each test, and likely for each process, below the kernel's ephemeral ports.
+var testPorts = uint16(12000 + os.Getpid()%16*1000)
 
 func config() Config {
 	testPorts += 40

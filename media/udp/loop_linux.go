@@ -1,0 +1,185 @@
+// Package udp moves datagrams: sockets, the loop of a worker thread that waits for them, and the port allocator.
+//
+// A Loop is one thread with one epoll instance and one receive buffer. It hands each datagram to its socket's Receiver, on that thread,
+// in the buffer; the Receiver may write into it, send it on and must not keep it. Nothing on that way allocates, locks or queues.
+// What a datagram means is not this package's business. media/relay is its only user.
+//
+// Glossary: a batch is what one epoll wait brought; a slot is a socket's number inside its loop.
+package udp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// MaxPacket is the longest datagram that is received, in bytes; longer ones are dropped and counted.
+	MaxPacket = 2048
+	// TailRoom is the spare capacity behind each received packet, in bytes, for what encryption adds.
+	TailRoom = 192
+
+	batch  = 64 // sockets served per wait; bounds how long Quiesce takes
+	wakeup = -1 // slot of the event that ends Run
+)
+
+// Receiver gets a socket's datagrams. now is the time since the loop's start; from has no IPv4-mapped address.
+type Receiver interface {
+	Receive(pkt []byte, from Addr, now time.Duration)
+}
+
+// Loop is one worker thread.
+type Loop struct {
+	start  time.Time
+	epoll  int
+	waker  int // eventfd
+	slots  []atomic.Pointer[Socket]
+	epoch  atomic.Uint64 // odd while a batch is being worked on
+	buffer []byte
+	events [batch]unix.EpollEvent
+	from   unix.RawSockaddrAny // of the datagram just received
+	to     sendName            // of the one being sent
+
+	received, sent, oversized, recvErrors, sendErrors atomic.Uint64
+
+	mu     sync.Mutex
+	vacant []int32 // slots
+	closed bool
+}
+
+// NewLoop makes a loop for at most capacity sockets. Times are counted from start.
+func NewLoop(start time.Time, capacity int) (*Loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	waker, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epoll)
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	l := &Loop{
+		start:  start,
+		epoll:  epoll,
+		waker:  waker,
+		slots:  make([]atomic.Pointer[Socket], capacity),
+		buffer: make([]byte, MaxPacket+TailRoom),
+		vacant: make([]int32, capacity),
+	}
+	for i := range l.vacant {
+		l.vacant[i] = int32(capacity - 1 - i)
+	}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, waker, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeup}); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("watch eventfd: %w", err)
+	}
+	return l, nil
+}
+
+// Run serves the sockets on a thread of its own until ctx ends. It is called once.
+func (l *Loop) Run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stop := context.AfterFunc(ctx, l.wake)
+	defer stop()
+	for ctx.Err() == nil {
+		n, err := unix.EpollWait(l.epoll, l.events[:], -1)
+		if err != nil {
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			return fmt.Errorf("wait for media packets: %w", err)
+		}
+		l.serve(n)
+	}
+	return nil
+}
+
+// serve works on the first n events: one datagram a socket, so that a flood to one port delays the others little. What is left is
+// reported again by the next wait.
+func (l *Loop) serve(n int) {
+	l.epoch.Add(1)
+	now := time.Since(l.start)
+	for i := range l.events[:n] {
+		slot := l.events[i].Fd
+		if slot == wakeup {
+			continue
+		}
+		if s := l.slots[slot].Load(); s != nil { // nil: closed since the wait
+			l.receive(s, now)
+		}
+	}
+	l.epoch.Add(1)
+}
+
+func (l *Loop) receive(s *Socket, now time.Duration) {
+	n, err := recvfrom(s.fd, l.buffer[:MaxPacket], &l.from)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+	case err != 0: // an ICMP error that was queued, most likely; it is gone now
+		l.recvErrors.Add(1)
+	case n > MaxPacket:
+		l.oversized.Add(1)
+	default:
+		l.received.Add(1)
+		s.receiver.Receive(l.buffer[:n], addrFrom(&l.from), now)
+	}
+}
+
+// Quiesce waits until the batch that was being worked on, if any, is done. What was swapped out before the call is not in use any more
+// when it returns. It must not be called from a Receiver.
+func (l *Loop) Quiesce() {
+	e := l.epoch.Load()
+	if e%2 == 0 {
+		return
+	}
+	for i := 0; l.epoch.Load() == e; i++ {
+		if i < 10 {
+			runtime.Gosched()
+		} else {
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+}
+
+// Count is what happened so far.
+type Count struct {
+	Received, Sent, Oversized, RecvErrors, SendErrors uint64
+}
+
+// Count reads the counters.
+func (l *Loop) Count() Count {
+	return Count{
+		Received: l.received.Load(), Sent: l.sent.Load(), Oversized: l.oversized.Load(),
+		RecvErrors: l.recvErrors.Load(), SendErrors: l.sendErrors.Load(),
+	}
+}
+
+// Close frees the loop's descriptors. Run must have returned and every socket must be closed.
+func (l *Loop) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.closed = true
+	unix.Close(l.epoll)
+	unix.Close(l.waker)
+}
+
+func (l *Loop) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		_, _ = unix.Write(l.waker, one[:]) // full means that it is awake anyway
+	}
+}

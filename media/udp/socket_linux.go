@@ -1,0 +1,130 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrFull is a loop without a slot left, or one that is closed.
+var ErrFull = errors.New("media worker takes no more sockets")
+
+// Addr is a datagram's address.
+type Addr = netip.AddrPort
+
+// Socket is a bound UDP socket of a loop.
+type Socket struct {
+	loop     *Loop
+	fd       int
+	slot     int32
+	v6       bool
+	local    Addr
+	receiver Receiver
+}
+
+// Open binds a socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.
+func (l *Loop) Open(local Addr, dscp int) (*Socket, error) {
+	if dscp < 0 || dscp > 63 {
+		return nil, fmt.Errorf("DSCP %d is not between 0 and 63", dscp)
+	}
+	addr := local.Addr().Unmap()
+	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TOS
+	var name unix.Sockaddr = &unix.SockaddrInet4{Port: int(local.Port())}
+	switch {
+	case addr.Is4():
+		name.(*unix.SockaddrInet4).Addr = addr.As4()
+	case addr.Is6():
+		family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+		name = &unix.SockaddrInet6{Port: int(local.Port()), Addr: addr.As16()}
+	default:
+		return nil, fmt.Errorf("open media socket: no local address")
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open media socket: %w", err)
+	}
+	s := &Socket{loop: l, fd: fd, slot: -1, v6: family == unix.AF_INET6}
+	if err := unix.SetsockoptInt(fd, level, option, dscp<<2); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("mark media socket: %w", err)
+	}
+	if err := unix.Bind(fd, name); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bind media socket to %v: %w", local, err)
+	}
+	// Ask: a test binds port 0.
+	if bound, err := unix.Getsockname(fd); err == nil {
+		switch b := bound.(type) {
+		case *unix.SockaddrInet4:
+			s.local = netip.AddrPortFrom(addr, uint16(b.Port))
+		case *unix.SockaddrInet6:
+			s.local = netip.AddrPortFrom(addr, uint16(b.Port))
+		}
+	}
+	return s, nil
+}
+
+// Local is the bound address.
+func (s *Socket) Local() Addr { return s.local }
+
+// Watch begins to hand datagrams to r. It is called once.
+func (s *Socket) Watch(r Receiver) error {
+	l := s.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.vacant) == 0 {
+		return ErrFull
+	}
+	slot := l.vacant[len(l.vacant)-1]
+	s.receiver = r
+	l.slots[slot].Store(s)
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: slot}); err != nil {
+		l.slots[slot].Store(nil)
+		return fmt.Errorf("watch media socket: %w", err)
+	}
+	s.slot = slot
+	l.vacant = l.vacant[:len(l.vacant)-1]
+	return nil
+}
+
+// Close stops the socket and waits until the loop has left it. Its Receiver is not called any more when it returns. It is idempotent,
+// but not for concurrent use.
+func (s *Socket) Close() {
+	if s.fd < 0 {
+		return
+	}
+	l := s.loop
+	l.mu.Lock()
+	if s.slot >= 0 {
+		if !l.closed {
+			_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
+		}
+		l.slots[s.slot].Store(nil)
+	}
+	l.mu.Unlock()
+	// Only now may the number of the descriptor, and the slot, go to someone else.
+	l.Quiesce()
+	unix.Close(s.fd)
+	s.fd = -1
+	if s.slot >= 0 {
+		l.mu.Lock()
+		l.vacant = append(l.vacant, s.slot)
+		l.mu.Unlock()
+		s.slot = -1
+	}
+}
+
+// Send sends pkt. Only a Receiver of the socket's loop may call it. Failures (a full queue, no route, a closed port that said so)
+// are counted; the packet is lost then, as any datagram may be.
+func (s *Socket) Send(pkt []byte, to Addr) bool {
+	l := s.loop
+	length, ok := l.to.set(to, s.v6)
+	if !ok || sendto(s.fd, pkt, &l.to, length) != 0 {
+		l.sendErrors.Add(1)
+		return false
+	}
+	l.sent.Add(1)
+	return true
+}
