@@ -4,7 +4,6 @@
 package access
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/netip"
@@ -32,8 +31,8 @@ type Options struct {
 	Site      func() *site.Site
 	Gate      func() Gate
 	Registrar *registrar.Registrar
-	// Persist returns once the bindings of now survive a crash of the program; a registration is acknowledged after it.
-	Persist func(context.Context) error
+	// Persist returns once a user's bindings survive a crash of the program; a registration is acknowledged after it.
+	Persist func(userID string, bindings []registrar.Binding) error
 	// OnRefused is told of a phone that came while the gate was closed.
 	OnRefused func(user string, from netip.AddrPort)
 	// OnRegistered is told of each accepted REGISTER: how many bindings the user has now.

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,9 +13,6 @@ import (
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
-
-// persistTimeout bounds how long a REGISTER waits for the snapshot; without it the phone would wait for a dead disk.
-const persistTimeout = 2 * time.Second
 
 // Register answers a REGISTER.
 func (s *Server) Register(tx *stack.ServerTx) {
@@ -51,11 +47,11 @@ func (s *Server) Register(tx *stack.ServerTx) {
 		s.refuse(tx, user, err)
 		return
 	}
+	if tx.Conn().Closed() { // it fell while the REGISTER was handled, and nobody else will mark it
+		s.o.Registrar.FlowGone(q.Flow)
+	}
 	if s.o.Persist != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), persistTimeout)
-		err := s.o.Persist(ctx)
-		cancel()
-		if err != nil { // the phone is served all the same: it only would have to register again after a crash
+		if err := s.o.Persist(user.ID, bindings); err != nil { // the phone is served all the same: it only would have to register again after a crash
 			s.o.Log.Error("bindings are not saved", "err", err)
 		}
 	}

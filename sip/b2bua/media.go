@@ -61,12 +61,14 @@ type Stream struct {
 	RemoteRTCP  netip.AddrPort // zero: Remote's port + 1
 	Mux         bool           // RTCP on the RTP port (RFC 5761)
 	Recv, Send  Crypto         // what the peer seals with; what the box seals with. Zero Suite: plain RTP
-	Audio       Payload        // the one codec
+	Audio       Payload        // the one codec, as the peer wants to receive it
 	Event       Payload        // telephone-event; Clock 0: none
-	CN          bool           // comfort noise (RFC 3389, payload type 13) passes
-	ToPeer      bool           // the box may send to the peer (false: peer holds or inactive)
-	FromPeer    bool           // the peer sends; false suspends silence detection
-	FixedSource bool           // a device whose address is configured: no latching
+	RecvAudio   Payload        // as the peer sends it, where that differs (RFC 3264 §5.1); Clock 0: as Audio
+	RecvEvent   Payload
+	CN          bool // comfort noise (RFC 3389, payload type 13) passes
+	ToPeer      bool // the box may send to the peer (false: peer holds or inactive)
+	FromPeer    bool // the peer sends; false suspends silence detection
+	FixedSource bool // a device whose address is configured: no latching
 }
 
 // Crypto is one direction's SDES key (RFC 4568).

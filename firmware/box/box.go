@@ -1,0 +1,236 @@
+// Package box is the composition root: it builds the box out of its parts, wires them, runs them and takes them down
+// in order. It is the only package that knows nearly all others, and it holds no logic that one of them could hold.
+package box
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/firmware/cloud"
+	"holdfast/firmware/config"
+	"holdfast/firmware/control"
+	"holdfast/firmware/mode"
+	"holdfast/firmware/snapshot"
+	"holdfast/media/relay"
+	"holdfast/sip/access"
+	"holdfast/sip/b2bua"
+	"holdfast/sip/registrar"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+	"holdfast/sip/trunk"
+)
+
+// Box is one running Holdfast.
+type Box struct {
+	cfg     *config.Config
+	version string
+	log     *slog.Logger
+	started time.Time
+
+	site      atomic.Pointer[site.Site]
+	snapshot  *snapshot.File
+	registrar *registrar.Registrar
+	stack     *stack.Stack
+	access    *access.Server
+	trunks    *trunk.Set
+	relay     *relay.Relay
+	calls     *b2bua.Agent
+	modes     *modes
+	prober    *cloud.Prober
+	documents *documents
+	records   *records
+	strays    strays
+
+	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
+	closers              []func() error
+}
+
+// New builds the box and opens its files and listeners; nothing is served before Run. Every fault of the settings that
+// only shows here (a missing file, an address that is not this machine's) is in the error, in plain words.
+func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
+	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
+	err := errors.Join(b.openFolders(), b.loadCertificates())
+	for _, build := range []func() error{b.openState, b.buildMode, b.buildMedia, b.buildSIP, b.buildDocuments, b.listen} {
+		if err != nil {
+			break
+		}
+		err = build()
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Box) openFolders() error {
+	for _, dir := range []string{b.cfg.DataDir, b.cfg.RunDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("folder for the box's files: %w", err)
+		}
+	}
+	return nil
+}
+
+func (b *Box) loadCertificates() error {
+	phones, errP := certificate("phones", b.cfg.Phones.Certificate, b.cfg.Phones.Key)
+	trunks, errT := certificate("trunk", b.cfg.Trunk.Certificate, b.cfg.Trunk.Key)
+	b.phoneCert.Store(phones)
+	b.trunkCert.Store(trunks)
+	return errors.Join(errP, errT)
+}
+
+// openState opens the snapshot in RAM and the records on the card.
+func (b *Box) openState() error {
+	f, report, err := snapshot.Open(filepath.Join(b.cfg.RunDir, "snapshot"))
+	if err != nil {
+		return err
+	}
+	b.snapshot = f
+	b.closers = append(b.closers, f.Close)
+	if report.Fault != "" {
+		b.log.Warn("part of the snapshot was ignored", "fault", report.Fault)
+	}
+	b.records, err = openRecords(b.cfg.DataDir, b.log)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.records.close)
+	return nil
+}
+
+func (b *Box) buildMode() error {
+	names := make([]string, len(b.cfg.Cloud.Zones))
+	for i, z := range b.cfg.Cloud.Zones {
+		names[i] = z.Name
+	}
+	m, err := mode.New(mode.Settings{Zones: names, Missed: b.cfg.Cloud.Missed, HoldOff: b.cfg.Cloud.HoldOff, Resume: b.resume()}, time.Now())
+	if err != nil {
+		return err
+	}
+	b.modes = newModes(m, b.log, b.vacant, b.modeChanged)
+	pool, err := roots("cloud", b.cfg.Cloud.Roots)
+	if err != nil {
+		return err
+	}
+	b.prober = cloud.New(b.cfg.Cloud, pool, b.modes.probe, b.log)
+	return nil
+}
+
+func (b *Box) buildMedia() error {
+	r, err := relay.New(relay.Config{
+		AccessAddr: b.cfg.Phones.MediaAddress, TrunkAddr: b.cfg.Trunk.MediaAddress,
+		PortMin: b.cfg.Media.PortMin, PortMax: b.cfg.Media.PortMax, Drain: b.cfg.Media.Drain, Silence: b.cfg.Media.Silence,
+		Reserved: b.cfg.Media.EmergencyPorts, DSCP: b.cfg.Media.DSCPMedia, Log: b.log,
+	})
+	b.relay = r
+	return err
+}
+
+func (b *Box) buildSIP() error {
+	b.registrar = registrar.New(registrar.Options{MaxBindings: 2 * b.cfg.Phones.MaxConnections})
+	trunkRoots, err := roots("trunk", b.cfg.Trunk.Roots)
+	if err != nil {
+		return err
+	}
+	b.stack = stack.New(stack.Options{
+		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.cfg.Phones.MaxConnections},
+		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
+		OnAck: func(c *stack.Conn, r *message) { b.calls.Ack(c, r) },
+	})
+	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: trunkRoots, Log: b.log,
+		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
+	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
+		Persist: b.saveBindings, OnRefused: b.strays.note})
+	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay}, Trunks: b.trunks,
+		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, RetryAfter: b.retryAfter, OnEnd: b.callEnded,
+		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
+	return nil
+}
+
+func (b *Box) listen() error {
+	phones := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.phoneCert.Load(), nil }}
+	trunkRoots, err := roots("trunk", b.cfg.Trunk.Roots)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		b.stack.Listen(stack.Access, b.cfg.Phones.Listen, phones),
+		b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, trunkRoots)),
+	)
+}
+
+// Run serves until ctx ends or a part fails.
+//
+// Order at the end: first what asks for work (probes, control, documents), then the calls with BYE on both sides, then
+// what they stand on: trunks, transport, media; files last.
+func (b *Box) Run(ctx context.Context) error {
+	defer b.close()
+	front, frontCtx := errgroup.WithContext(ctx)
+	baseCtx, stopBase := context.WithCancel(context.Background())
+	defer stopBase()
+	var base sync.WaitGroup
+	failed := make(chan error, 8)
+	under := func(name string, run func(context.Context) error) {
+		base.Go(func() {
+			if err := run(baseCtx); err != nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			} else if baseCtx.Err() == nil {
+				failed <- fmt.Errorf("%s ended by itself", name)
+			}
+		})
+	}
+	under("media", b.relay.Run)
+	under("SIP", b.stack.Run)
+	under("trunks", b.trunks.Run)
+	under("modes", b.modes.run)
+	under("records", b.records.run)
+	front.Go(func() error { return b.prober.Run(frontCtx) })
+	front.Go(func() error { return b.documents.run(frontCtx) })
+	front.Go(func() error { return b.housekeeping(frontCtx) })
+	front.Go(func() error { return control.Serve(frontCtx, b.cfg.RunDir, b) })
+	front.Go(func() error { return b.serveMetrics(frontCtx) })
+	front.Go(func() error {
+		select {
+		case err := <-failed:
+			return err
+		case <-frontCtx.Done():
+			return nil
+		}
+	})
+	b.log.Info("holdfast is up", "phones", b.cfg.Phones.Listen.String(), "trunk", b.cfg.Trunk.Listen.String(), "mode", b.modes.state().Mode.String(),
+		"site", b.site.Load().Doc().Site.ID, "serial", b.site.Load().Doc().Serial)
+	err := front.Wait()
+	b.log.Info("holdfast is stopping")
+	b.calls.Stop()
+	b.settle()
+	stopBase()
+	base.Wait()
+	return err
+}
+
+// settle gives the last BYEs a moment to leave before their connections close.
+func (b *Box) settle() {
+	for _, c := range b.stack.Conns() {
+		c.Hangup()
+	}
+}
+
+func (b *Box) close() {
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		if err := b.closers[i](); err != nil {
+			b.log.Error("close", "err", err)
+		}
+	}
+	b.closers = nil
+}

@@ -1,0 +1,114 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"holdfast/firmware/mode"
+)
+
+// serveMetrics answers Prometheus on loopback until ctx ends.
+func (b *Box) serveMetrics(ctx context.Context) error {
+	if !b.cfg.Metrics.IsValid() {
+		<-ctx.Done()
+		return nil
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{b})
+	l, err := net.Listen("tcp4", b.cfg.Metrics.String())
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
+// gauges reads the box's parts when Prometheus asks: nothing is counted twice.
+type gauges struct{ b *Box }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("holdfast_"+name, help, labels, nil)
+}
+
+// Describe says nothing: the set depends on the site document (an unchecked collector).
+func (g gauges) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads everything once.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(name, help string, v float64) {
+		ch <- prometheus.MustNewConstMetric(desc(name, help), prometheus.GaugeValue, v)
+	}
+	total := func(name, help string, v uint64) {
+		ch <- prometheus.MustNewConstMetric(desc(name+"_total", help), prometheus.CounterValue, float64(v))
+	}
+	labelled := func(name, help, label, value string, kind prometheus.ValueType, v float64) {
+		ch <- prometheus.MustNewConstMetric(desc(name, help, label), kind, v, value)
+	}
+	b, now := g.b, time.Now()
+	state := b.modes.state()
+	for _, m := range []mode.Mode{mode.Normal, mode.Resilience, mode.Drill, mode.Recovering} {
+		labelled("mode", "1 for the mode that the box is in.", "mode", m.String(), prometheus.GaugeValue, flag(m == state.Mode))
+	}
+	gauge("mode_since_seconds", "When the mode began, Unix time.", float64(state.Since.UnixMilli())/1000)
+	for _, e := range b.modes.evidence() {
+		ch <- prometheus.MustNewConstMetric(desc("zone_up", "1 while the cloud's zone counts as up.", "zone", "kind"), prometheus.GaugeValue,
+			flag(e.Verdict == mode.Up), e.Zone, e.Kind.String())
+	}
+	for _, t := range b.trunks.States() {
+		labelled("trunk_up", "1 while the trunk answers OPTIONS.", "trunk", t.ID, prometheus.GaugeValue, flag(t.Up))
+	}
+	n := b.registrar.Counts(now)
+	gauge("phones_registered", "Bindings.", float64(n.Bindings))
+	gauge("phones_unreachable", "Bindings whose connection is lost.", float64(n.Unreachable))
+	gauge("users_registered", "Users with a phone here.", float64(n.Users))
+	gauge("users_expected", "Users of the site document.", float64(len(b.site.Load().Doc().Users)))
+	gauge("calls", "Running calls.", float64(b.calls.Count()))
+	ct := b.calls.Totals()
+	total("calls", "Calls begun.", ct.Calls.Load())
+	total("calls_answered", "Calls answered.", ct.Answered.Load())
+	total("calls_refused", "Calls refused.", ct.Refused.Load())
+	total("emergency_calls", "Emergency calls begun.", ct.Emergency.Load())
+	at := b.access.Totals()
+	total("registrations", "REGISTER requests accepted.", at.Registered.Load())
+	total("registrations_refused", "REGISTER requests refused because the box does not serve.", at.Refused.Load())
+	total("authentication_failures", "Wrong passwords and unknown users.", at.Failed.Load())
+	sc := b.stack.Counters()
+	total("connections_accepted", "TLS connections accepted.", sc.Accepted.Load())
+	total("connections_refused", "Connections over a cap or a rate.", sc.RefusedConns.Load())
+	total("handshakes_failed", "TLS handshakes that failed.", sc.HandshakeFailures.Load())
+	total("trunk_strangers", "Trunk connections whose certificate belongs to no trunk.", sc.Unauthorized.Load())
+	total("sip_requests", "SIP requests received.", sc.Requests.Load())
+	total("sip_malformed", "Messages refused as malformed.", sc.Malformed.Load())
+	total("sip_rate_limited", "Requests over a connection's rate.", sc.RateLimited.Load())
+	r := b.relay.Counts()
+	gauge("media_ports_used", "Port pairs in use.", float64(r.PortsUsed))
+	gauge("media_ports_free", "Port pairs free.", float64(r.PortsFree))
+	total("media_packets_received", "RTP and RTCP packets received.", r.RxPackets)
+	total("media_packets_sent", "RTP and RTCP packets sent.", r.TxPackets)
+	for why, c := range r.Drops {
+		labelled("media_dropped_total", "Packets dropped, by reason.", "reason", why, prometheus.CounterValue, float64(c))
+	}
+	gauge("site_document_serial", "Serial of the document in force.", float64(b.site.Load().Doc().Serial))
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

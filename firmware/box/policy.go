@@ -1,0 +1,124 @@
+package box
+
+import (
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/firmware/mode"
+	"holdfast/sip/access"
+	"holdfast/sip/registrar"
+	"holdfast/sip/route"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+type message = sip.Request
+
+// What the mode means for phones and calls.
+
+// A phone that finds the door closed must try again soon: it may have noticed the outage before the box has.
+const (
+	retryNormal     = 5 * time.Second
+	retryRecovering = 30 * time.Second
+)
+
+func (b *Box) retryAfter() time.Duration {
+	if b.modes.state().Mode == mode.Recovering {
+		return retryRecovering
+	}
+	return retryNormal
+}
+
+// warm reports whether phones register with the box all the time, besides the cloud.
+func (b *Box) warm() bool { return b.site.Load().Doc().Registration == site.RegisterAlways }
+
+func (b *Box) gate() access.Gate {
+	s := b.modes.state()
+	g := access.Gate{RetryAfter: b.retryAfter(), Open: b.warm()}
+	switch s.Mode {
+	case mode.Resilience:
+		g.Open = true
+	case mode.Drill:
+		if !g.Open {
+			g.Open, g.Only = true, drillUsers(s)
+		}
+	}
+	return g
+}
+
+func (b *Box) policy() route.Policy {
+	s := b.modes.state()
+	return route.Policy{Serve: s.Mode != mode.Normal, DrillUsers: drillUsers(s)}
+}
+
+// drillUsers are those of a drill for named users; nil when everybody is meant.
+func drillUsers(s mode.State) map[string]bool {
+	if s.Mode != mode.Drill || s.Drill == nil || len(s.Drill.Users) == 0 {
+		return nil
+	}
+	set := make(map[string]bool, len(s.Drill.Users))
+	for _, id := range s.Drill.Users {
+		set[id] = true
+	}
+	return set
+}
+
+// request is the stack's handler.
+func (b *Box) request(tx *stack.ServerTx) {
+	if tx.Request().Method != sip.REGISTER {
+		b.calls.Handle(tx)
+		return
+	}
+	if tx.Conn().Side() != stack.Access {
+		tx.Reply(405, "Method Not Allowed", sip.NewHeader("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE"))
+		return
+	}
+	b.access.Register(tx)
+}
+
+// authorize says who a trunk connection belongs to, by its certificate.
+func (b *Box) authorize(c *stack.Conn) error {
+	if c.Side() != stack.Trunk {
+		return nil
+	}
+	id, err := b.trunks.Identify(c.PeerCertificate())
+	if err != nil {
+		return err
+	}
+	c.Set(id)
+	c.SetAuthenticated()
+	return nil
+}
+
+// connClosed marks the phones of a lost connection as unreachable at once.
+func (b *Box) connClosed(c *stack.Conn) {
+	gone := b.registrar.FlowGone(registrar.Flow(c.Flow()))
+	for _, g := range gone {
+		b.log.Info("phone is gone", "aor", g.AOR, "source", c.Remote().String())
+	}
+}
+
+// modeChanged follows a change of mode.
+func (b *Box) modeChanged(t mode.Transition) {
+	if err := b.snapshot.Put("mode", "mode", t.To); err != nil {
+		b.log.Error("mode is not saved", "err", err)
+	}
+	b.records.modeChanged(t)
+	switch t.To {
+	case mode.Normal:
+		b.clearBindings()
+		b.documents.kick()
+	case mode.Recovering:
+		b.documents.kick() // the cloud is back: what has changed meanwhile?
+	}
+}
+
+// resume is the mode to begin in: a program that was killed in an outage goes on serving at once.
+func (b *Box) resume() mode.Mode {
+	saved := loadOne[mode.Mode](b, "mode", "mode")
+	if saved == mode.Resilience {
+		return mode.Resilience
+	}
+	return mode.Normal
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"holdfast/firmware/config"
+)
+
+// parse reads the flags of a command; a wrong one is a usage error, -h is none.
+func parse(f *flag.FlagSet, args []string) error {
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return usageError("see above")
+	}
+	if err != nil {
+		return usageError(err.Error())
+	}
+	return nil
+}
+
+// readConfig reads a boot file; relative names in it mean its own folder.
+func readConfig(file string) (*config.Config, error) {
+	data, err := readBounded(file, config.MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("boot file: %w", err)
+	}
+	cfg, err := config.Parse(file, data)
+	if err != nil {
+		return nil, fmt.Errorf("the boot file has faults:\n%w", err)
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	cfg.Resolve(dir)
+	return cfg, nil
+}
+
+// readBounded reads a file of at most limit bytes, so that a wrong name (a disk image, say) does not fill the memory.
+func readBounded(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", file, limit)
+	}
+	return data, nil
+}

@@ -1,0 +1,90 @@
+// Command holdfast is the box: `holdfast run` serves a branch, the other commands look at a running box or at its files.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	_ "time/tzdata" // the board has no zone files; the site document names a zone
+)
+
+// Set by the linker (make build).
+var version, commit = "dev", ""
+
+// command is one word of the command line.
+type command struct {
+	name, args, about string
+	run               func(ctx context.Context, args []string, out io.Writer) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "-c holdfast.toml", "serve the branch", run},
+		{"check", "FILE…", "say what is wrong with a boot file or a site document, and what would be right", check},
+		{"status", "[--json]", "show mode, zones, trunks, phones and calls of the running box", status},
+		{"drill", "start|stop", "rehearse an outage for the site or for some users, with a time limit", drill},
+		{"site", "fetch|schema", "fetch the site document now; print its JSON Schema", siteCommand},
+		{"example", "", "print a commented boot file to begin with", example},
+		{"version", "", "print the version", printVersion},
+	}
+}
+
+// Exit statuses: 0 done, 1 it did not work, 2 the command line is wrong.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := dispatch(ctx, os.Args[1:], os.Stdout)
+	stop()
+	var usage usageError
+	switch {
+	case err == nil:
+	case errors.As(err, &usage):
+		fmt.Fprintln(os.Stderr, "holdfast:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "holdfast:", err)
+		os.Exit(1)
+	}
+}
+
+type usageError string
+
+func (u usageError) Error() string { return string(u) }
+
+func dispatch(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		help(out)
+		return nil
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], out)
+		}
+	}
+	return usageError(fmt.Sprintf("there is no command %q; `holdfast help` lists them", args[0]))
+}
+
+func help(out io.Writer) {
+	fmt.Fprintln(out, "holdfast keeps a branch's phones alive when the cloud phone system is gone.")
+	fmt.Fprintln(out)
+	for _, c := range commands() {
+		fmt.Fprintf(out, "  holdfast %-8s %-16s %s\n", c.name, c.args, c.about)
+	}
+	fmt.Fprintln(out, "\n`holdfast COMMAND -h` tells more. Exit status: 0 done, 1 it did not work, 2 wrong command line.")
+}
+
+func printVersion(_ context.Context, _ []string, out io.Writer) error {
+	_, err := fmt.Fprintln(out, "holdfast", versionText())
+	return err
+}
+
+func versionText() string {
+	if commit == "" {
+		return version
+	}
+	return version + " (" + commit + ")"
+}

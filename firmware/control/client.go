@@ -1,0 +1,93 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Client talks to the daemon behind a socket.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient makes a client for the socket at path; it connects with each call.
+func NewClient(path string) *Client {
+	return &Client{path, &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}}}}
+}
+
+// Status asks for the box's state.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/status", nil, &s)
+	return s, err
+}
+
+// StartDrill starts a drill and says what came of it.
+func (c *Client) StartDrill(ctx context.Context, o DrillOrder) (string, error) {
+	var a Answer
+	err := c.post(ctx, "/drill/start", o, &a)
+	return a.Message, err
+}
+
+// StopDrill ends the running drill.
+func (c *Client) StopDrill(ctx context.Context, by string) (string, error) {
+	var a Answer
+	err := c.post(ctx, "/drill/stop?by="+url.QueryEscape(by), nil, &a)
+	return a.Message, err
+}
+
+// Fetch makes the box look for a new site document now; force takes an older serial too.
+func (c *Client) Fetch(ctx context.Context, force bool) (string, error) {
+	var a Answer
+	err := c.post(ctx, fmt.Sprintf("/site/fetch?force=%t", force), nil, &a)
+	return a.Message, err
+}
+
+func (c *Client) post(ctx context.Context, path string, in, out any) error {
+	return c.call(ctx, http.MethodPost, path, in, out)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no box is running here (%s): start it with `holdfast run -c holdfast.toml`, or name another socket with --socket", c.path)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s may not be opened: run this as the box's user or as root", c.path)
+	case err != nil:
+		return fmt.Errorf("ask the box: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+		return errors.New(strings.TrimSpace(string(why)))
+	}
+	return json.NewDecoder(res.Body).Decode(out)
+}

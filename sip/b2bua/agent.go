@@ -1,0 +1,332 @@
+package b2bua
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/registrar"
+	"holdfast/sip/route"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// Trunks is what the agent needs of sip/trunk.
+type Trunks interface {
+	// Connect hands over an open connection to the trunk, or why there is none; never from within Connect.
+	Connect(id string, f func(*stack.Conn, error))
+	Up(id string) bool
+}
+
+// Options of an Agent. The functions are called from many goroutines and must be quick.
+type Options struct {
+	Log    *slog.Logger
+	Stack  *stack.Stack
+	Media  Media
+	Trunks Trunks
+
+	Site     func() *site.Site                       // the document in force; never nil
+	Policy   func() route.Policy                     // what the mode allows now
+	Bindings func(userID string) []registrar.Binding // live bindings, reachable ones first
+	// Authenticate says which user a request on the access side comes from. When it cannot, it has answered the
+	// request itself (401, 403 …) and returns false.
+	Authenticate func(*stack.ServerTx) (*site.User, bool)
+	RetryAfter   func() time.Duration // for a 503 while the box does not serve
+
+	OnEnd    func(Record) // each call's record, once; must not block
+	MaxCalls int          // default 1000; emergency calls are not counted against it
+}
+
+// Agent holds the calls.
+type Agent struct {
+	o   Options
+	log *slog.Logger
+
+	mu    sync.Mutex
+	calls map[string]*Call
+	legs  map[string]*leg // by dialog.key
+	busy  map[string]int  // calls by trunk
+	wg    sync.WaitGroup
+	stop  bool
+
+	serial atomic.Uint64
+	totals Totals
+}
+
+// Totals since the start, for metrics.
+type Totals struct {
+	Calls, Answered, Refused, Emergency atomic.Uint64
+}
+
+// New makes an agent without calls.
+func New(o Options) *Agent {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxCalls == 0 {
+		o.MaxCalls = 1000
+	}
+	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int)}
+}
+
+// Totals returns the live counters.
+func (a *Agent) Totals() *Totals { return &a.totals }
+
+// Stop ends every call with BYE and waits for the calls' goroutines.
+func (a *Agent) Stop() {
+	a.mu.Lock()
+	a.stop = true
+	calls := make([]*Call, 0, len(a.calls))
+	for _, c := range a.calls {
+		calls = append(calls, c)
+	}
+	a.mu.Unlock()
+	for _, c := range calls {
+		c.post(gotStop{causeStopped})
+	}
+	a.wg.Wait()
+}
+
+// Handle takes every request but REGISTER: within a dialog to its call, outside of one an INVITE opens a call and
+// OPTIONS is answered. The rest gets its status (RFC 3261 §8.2).
+func (a *Agent) Handle(tx *stack.ServerTx) {
+	req := tx.Request()
+	if mf := req.MaxForwards(); mf != nil && mf.Val() == 0 && req.Method != sip.OPTIONS {
+		tx.Reply(483, "Too Many Hops")
+		return
+	}
+	if tag, _ := req.To().Params.Get("tag"); tag != "" {
+		a.inDialog(tx, tag)
+		return
+	}
+	switch req.Method {
+	case sip.INVITE:
+		a.invite(tx)
+	case sip.OPTIONS:
+		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"))
+	case sip.BYE, sip.UPDATE, sip.PRACK, sip.INFO:
+		tx.Reply(481, "Call/Transaction Does Not Exist")
+	default:
+		tx.Reply(405, "Method Not Allowed", sip.NewHeader("Allow", allow))
+	}
+}
+
+func (a *Agent) inDialog(tx *stack.ServerTx, tag string) {
+	req := tx.Request()
+	l := a.find(req.CallID().Value(), tag)
+	if l == nil || !l.owns(tx.Conn(), req) {
+		tx.Reply(481, "Call/Transaction Does Not Exist")
+		return
+	}
+	l.call.post(gotRequest{l, tx})
+}
+
+// Ack takes the ACK of a 2xx.
+func (a *Agent) Ack(c *stack.Conn, req *sip.Request) {
+	tag, _ := req.To().Params.Get("tag")
+	if l := a.find(req.CallID().Value(), tag); l != nil && l.owns(c, req) {
+		l.call.post(gotAck{l, req})
+	}
+}
+
+// owns reports whether a request that names the leg's dialog may act on it: the other tag fits, and it comes on the
+// leg's connection, from the same phone on a new one, or from the same trunk.
+func (l *leg) owns(c *stack.Conn, req *sip.Request) bool {
+	if tag, _ := req.From().Params.Get("tag"); tag != l.remoteTag() || c.Side() != l.side {
+		return false
+	}
+	if l.side == stack.Trunk {
+		id, _ := c.Get().(string)
+		return l.trunk != nil && id == l.trunk.ID
+	}
+	return c.Remote().Addr() == l.source
+}
+
+func (a *Agent) find(callID, tag string) *leg {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.legs[dialogKey(callID, tag)]
+}
+
+func (a *Agent) addLeg(l *leg) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.legs[l.dlg.key()] = l
+}
+
+func (a *Agent) dropLeg(l *leg) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.legs[l.dlg.key()] == l {
+		delete(a.legs, l.dlg.key())
+	}
+}
+
+// invite opens a call.
+func (a *Agent) invite(tx *stack.ServerTx) {
+	req := tx.Request()
+	if a.looped(req) {
+		tx.Reply(482, "Loop Detected")
+		return
+	}
+	from := route.Origin{}
+	st := a.o.Site()
+	if tx.Conn().Side() == stack.Trunk {
+		id, _ := tx.Conn().Get().(string)
+		t, ok := st.Trunk(id)
+		if !ok {
+			tx.Reply(403, "Forbidden")
+			return
+		}
+		from = route.FromTrunk(t)
+	} else {
+		u, ok := a.o.Authenticate(tx)
+		if !ok {
+			return
+		}
+		from = route.FromUser(u)
+	}
+	tx.Reply(100, "Trying")
+	c := a.newCall(tx, st, from)
+	if c == nil {
+		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "5"))
+		return
+	}
+	tx.OnCancel(func() { c.post(gotCancel{}) })
+	tx.OnGone(func() { c.post(gotCallerLost{}) })
+	c.run()
+}
+
+// looped recognises an INVITE that the box sent itself: it names one of the box's own dialogs as its source.
+func (a *Agent) looped(req *sip.Request) bool {
+	tag, _ := req.From().Params.Get("tag")
+	return a.find(req.CallID().Value(), tag) != nil
+}
+
+// newCall makes the call, decides where it goes first, and enters it; nil when there are too many or the box stops.
+func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin) *Call {
+	q := a.query(tx, from)
+	d := route.Decide(st, a.o.Policy(), a.view(), q)
+	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, invite: tx, began: time.Now(),
+		inbox: make(chan any, 128), done: make(chan struct{}), emergency: d.Kind == route.Emergency || d.Callback}
+	c.id = fmt.Sprintf("%d-%s", a.serial.Add(1), strings.ToLower(stack.NewTag()[:6]))
+	c.log = a.log.With("call", c.id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stop || len(a.calls) >= a.o.MaxCalls && !c.emergency {
+		return nil
+	}
+	a.calls[c.id] = c
+	a.wg.Add(1)
+	a.totals.Calls.Add(1)
+	if c.emergency {
+		a.totals.Emergency.Add(1)
+	}
+	return c
+}
+
+func (a *Agent) remove(c *Call) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.calls, c.id)
+}
+
+// query says what was asked for, in the router's words.
+func (a *Agent) query(tx *stack.ServerTx, from route.Origin) route.Query {
+	req := tx.Request()
+	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: req.Recipient.User, Host: req.Recipient.Host,
+		Privacy: wantsPrivacy(req)}
+	if q.Scheme == "tel" || q.Scheme == "urn" {
+		q.Target, q.Host = req.Recipient.Raw(), ""
+	}
+	if from.Trunk != nil {
+		q.Caller.Number, q.Caller.Name = trunkCaller(req)
+	}
+	if own := tx.Conn().Contact().Addr().String(); q.Host == own || from.Trunk != nil {
+		q.Host = "" // the box's own address, and whatever name the SBC knows the box by, mean this site
+	}
+	return q
+}
+
+// view shows the router who is here.
+type view struct{ a *Agent }
+
+func (a *Agent) view() route.View { return view{a} }
+
+// Registered reports whether a phone of the user can be reached.
+func (v view) Registered(userID string) bool {
+	for _, b := range v.a.o.Bindings(userID) {
+		if b.Flow != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// takeTrunk counts a call on the trunk; false when it is full.
+func (a *Agent) takeTrunk(t *site.Trunk) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t.MaxCalls > 0 && a.busy[t.ID] >= t.MaxCalls {
+		return false
+	}
+	a.busy[t.ID]++
+	return true
+}
+
+func (a *Agent) leaveTrunk(t *site.Trunk) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.busy[t.ID]--; a.busy[t.ID] <= 0 {
+		delete(a.busy, t.ID)
+	}
+}
+
+// Info is a running call as status shows it.
+type Info struct {
+	ID, State, From, To string
+	Codec               string
+	Began, Answered     time.Time // Answered is zero before the answer
+	Emergency           bool
+}
+
+// Calls lists the running calls.
+func (a *Agent) Calls() []Info {
+	a.mu.Lock()
+	calls := make([]*Call, 0, len(a.calls))
+	for _, c := range a.calls {
+		calls = append(calls, c)
+	}
+	a.mu.Unlock()
+	out := make([]Info, 0, len(calls))
+	for _, c := range calls {
+		if i := c.info.Load(); i != nil {
+			out = append(out, *i)
+		}
+	}
+	return out
+}
+
+// Count is the number of running calls.
+func (a *Agent) Count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calls)
+}
+
+// Busy reports whether a call runs on the connection.
+func (a *Agent) Busy(c *stack.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.legs {
+		if l.flow.Load() == c.Flow() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,206 @@
+package b2bua
+
+import (
+	"errors"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/sdp"
+)
+
+// elsewhere goes with the CANCEL of phones that lost the race (RFC 3326, RFC 3261 §9.1).
+var elsewhere = sip.NewHeader("Reason", `SIP;cause=200;text="Call completed elsewhere"`)
+
+// passRinging tells the caller that it rings, once.
+func (c *Call) passRinging() {
+	if c.rang || c.early != nil {
+		return
+	}
+	c.rang = true
+	res := c.callerResponse(180, "Ringing")
+	res.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
+	c.invite.Respond(res)
+}
+
+// passEarly connects a branch's early media and tells the caller (RFC 3960). A caller without an offer of its own
+// cannot be given media before it has answered one: it hears of ringing instead.
+func (c *Call) passEarly(l *leg, res *sip.Response) {
+	d, r := parseBody(res)
+	if !c.offered || r.status != 0 || c.early == l {
+		c.passRinging()
+		return
+	}
+	if err := c.tie(l, d); err != nil {
+		c.log.Info("early media cannot be used", "leg", l.name, "err", err)
+		c.passRinging()
+		return
+	}
+	body, err := c.answerCaller(l)
+	if err != nil {
+		c.log.Error("early answer", "err", err)
+		return
+	}
+	c.early = l
+	c.media.Connect(c.caller.media, l.media)
+	up := c.callerResponse(183, "Session Progress")
+	up.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
+	setSDP(up, body)
+	c.invite.Respond(up)
+}
+
+// tie takes the branch's answer and fixes the one codec for both sides, in the relay too.
+func (c *Call) tie(l *leg, d *sdp.Description) error {
+	g, err := sdp.Agree(c.wants, l.offer, d.Codecs)
+	if err != nil {
+		return err
+	}
+	if err := l.takeAnswer(d); err != nil {
+		return err
+	}
+	l.codecs, l.ours = g.B, g.Ours
+	c.caller.codecs, c.caller.ours = g.A, g.A
+	return errors.Join(l.apply(c.callerDirection()), c.caller.apply(d.Direction))
+}
+
+// answerCaller describes the caller's side in answer to its offer. A description that differs from one given before
+// (early media of a trunk that then failed) may not come in the same dialog (RFC 3261 §13.2.1): it gets a new tag.
+func (c *Call) answerCaller(l *leg) ([]byte, error) {
+	before, said := c.caller.local, c.caller.said
+	body, err := c.caller.answer(l.peer.Direction)
+	if err == nil && said && !c.caller.local.Equal(before) {
+		c.agent.dropLeg(c.caller)
+		c.caller.dlg.local.tag = newTag()
+		c.agent.addLeg(c.caller)
+	}
+	return body, err
+}
+
+// connect gives the call to the branch that answered.
+func (c *Call) connect(l *leg, res *sip.Response) {
+	c.callee = l
+	c.ringing.stop()
+	c.cancelBranches(l, elsewhere)
+	l.ack(res.CSeq().SeqNo, nil)
+	if err := c.bridge(l, res); err != nil {
+		c.log.Warn("answer cannot be used", "leg", l.name, "aor", l.aor(), "err", err)
+		c.refusal = refusal{488, "No Common Codec"}
+		c.endsBy(causeNoCodec, "box")
+		c.feed(inUnusable, nil, nil)
+		return
+	}
+	c.answeredAt = time.Now()
+	c.agent.totals.Answered.Add(1)
+	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite)
+}
+
+// bridge ties both sides together and answers the caller.
+func (c *Call) bridge(l *leg, res *sip.Response) error {
+	switch {
+	case len(res.Body()) > 0 && !(c.early == l && l.said && sameSession(res, l.peer)):
+		d, r := parseBody(res)
+		if r.status != 0 {
+			return errors.New(r.reason)
+		}
+		if err := c.tie(l, d); err != nil {
+			return err
+		}
+	case l.peer == nil:
+		return errors.New("2xx without SDP")
+	}
+	c.media.Connect(c.caller.media, l.media)
+	var body []byte
+	var err error
+	if c.offered {
+		body, err = c.answerCaller(l)
+	} else {
+		body, err = c.caller.offerCodecs(c.caller.codecs.Codecs(), l.peer.Direction)
+	}
+	if err != nil {
+		return err
+	}
+	ok := c.callerResponse(200, "OK")
+	ok.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
+	ok.AppendHeader(sip.NewHeader("Allow", allow))
+	setSDP(ok, body)
+	c.caller.answered = true
+	if err := c.invite.Respond(ok); err != nil {
+		c.log.Warn("answer did not reach the caller", "err", err)
+	}
+	c.await(c.caller, ok, c.callerAcked)
+	return nil
+}
+
+// sameSession reports whether a 2xx repeats the description that early media brought (same o= version).
+func sameSession(res *sip.Response, d *sdp.Description) bool {
+	n, err := sdp.Parse(res.Body())
+	return err == nil && d != nil && n.SessionID == d.SessionID && n.Version == d.Version && n.Remote == d.Remote
+}
+
+// callerAcked ends the three-way handshake; a caller that made no offer answers here.
+func (c *Call) callerAcked(ack *sip.Request) {
+	if !c.offered {
+		d, r := parseBody(ack)
+		if r.status == 0 {
+			err := c.caller.takeAnswer(d)
+			if err == nil {
+				err = c.settleLate(d)
+			}
+			if err != nil {
+				r = refusal{488, err.Error()}
+			}
+		}
+		if r.status != 0 {
+			c.log.Warn("the caller's answer cannot be used", "err", r.reason)
+			c.endsBy(causeNoCodec, "box")
+			c.feed(inDead, nil, nil)
+			return
+		}
+	}
+	c.feed(inAck, nil, nil)
+}
+
+// settleLate puts a late caller's answer into effect.
+func (c *Call) settleLate(d *sdp.Description) error {
+	g, err := sdp.Agree(c.caller.offer, c.caller.offer, d.Codecs)
+	if err != nil {
+		return err
+	}
+	c.caller.codecs, c.caller.ours = g.B, g.Ours
+	return errors.Join(c.caller.apply(c.callee.peer.Direction), c.callee.apply(d.Direction))
+}
+
+// await sends a 2xx again until its ACK comes, at T1 doubling to T2, for 64*T1 (RFC 3261 §13.3.1.4; over TLS too).
+func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
+	t := c.agent.o.Stack.Timers()
+	began, wait := time.Now(), t.T1
+	l.onAck = then
+	var again func()
+	again = func() {
+		if time.Since(began) >= t.B {
+			l.onAck = nil
+			c.log.Warn("no ACK", "leg", l.name, "aor", l.aor())
+			c.endsBy(causeNoAck, l.name)
+			c.feed(inAckTime, nil, nil)
+			return
+		}
+		if conn := l.connection(); conn != nil {
+			conn.Write(res)
+		}
+		wait = min(2*wait, t.T2)
+		l.resend = c.after(wait, again)
+	}
+	l.resend.stop()
+	l.resend = c.after(wait, again)
+}
+
+// acked takes an ACK.
+func (c *Call) acked(l *leg, req *sip.Request) {
+	then := l.onAck
+	if then == nil {
+		return // a repeated one
+	}
+	l.onAck = nil
+	l.resend.stop()
+	then(req)
+}

@@ -1,0 +1,321 @@
+package b2bua
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/route"
+	"holdfast/sip/sdp"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// Call is two dialogs and one media session. All fields but the first block belong to the goroutine in run.
+type Call struct {
+	agent  *Agent
+	id     string
+	log    *slog.Logger
+	inbox  chan any
+	done   chan struct{}
+	info   atomic.Pointer[Info]
+	invite *stack.ServerTx // the caller's
+
+	site      *site.Site // the document when the call began; a reload does not touch it
+	origin    route.Origin
+	query     route.Query
+	decision  route.Decision
+	emergency bool
+
+	state    State
+	media    MediaSession
+	caller   *leg
+	callee   *leg   // the branch that answered
+	branches []*leg // every branch that was dialled
+	early    *leg   // the branch whose early media the caller hears
+
+	wants   []sdp.Codec // what the caller can; the box's own list if it made no offer
+	offered bool        // the caller made the offer
+	trunks  []*site.Trunk
+
+	refusal  refusal // what the caller is told when nothing answers
+	rang     bool    // the caller knows that it rings
+	ringing  *timer
+	timedOut bool // it rang long enough
+	changing bool // a re-INVITE is under way on either side
+	ended    bool
+
+	began, answeredAt time.Time
+	cause             string
+	endedBy           string
+}
+
+// refusal is a final status for the caller.
+type refusal struct {
+	status int
+	reason string
+}
+
+// run is the call's life. It returns when both sides are done.
+func (c *Call) run() {
+	defer c.agent.wg.Done()
+	defer close(c.done)
+	defer c.agent.remove(c)
+	c.begin()
+	var events <-chan MediaEvent
+	for !c.finished() {
+		if c.media != nil && !c.ended {
+			events = c.media.Events()
+		} else {
+			events = nil
+		}
+		c.publish()
+		select {
+		case in := <-c.inbox:
+			c.take(in)
+		case e, ok := <-events:
+			if ok {
+				c.heard(e)
+			}
+		}
+	}
+}
+
+// finished reports whether nothing can come any more that the call must answer.
+func (c *Call) finished() bool {
+	if c.state != Over {
+		return false
+	}
+	for _, l := range c.branches {
+		if l.pending {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Call) take(in any) {
+	switch in := in.(type) {
+	case gotResponse:
+		c.response(in)
+	case gotConn:
+		c.trunkConn(in)
+	case gotRequest:
+		c.request(in.leg, in.tx)
+	case gotAck:
+		c.acked(in.leg, in.req)
+	case gotReply:
+		in.do(in.res, in.err)
+	case gotTimer:
+		if !in.t.over {
+			in.t.over = true
+			in.t.do()
+		}
+	case gotCancel:
+		c.endsBy(causeCancelled, "caller")
+		c.refusal = refusal{487, "Request Terminated"}
+		c.feed(inCancel, nil, nil)
+	case gotCallerLost:
+		c.endsBy(causeLost, "caller")
+		c.feed(inCallerLost, nil, nil)
+	case gotStop:
+		c.endsBy(in.cause, "box")
+		c.refusal = refusal{503, "Service Unavailable"}
+		c.feed(inStop, nil, nil)
+	}
+}
+
+// feed runs an input through the transition table and carries out what it says. l and res are the branch and the
+// response that the input is about, where it is about one.
+func (c *Call) feed(in input, l *leg, res *sip.Response) {
+	to, actions := next(c.state, in)
+	if to != c.state {
+		c.log.Debug("call", "state", to.String())
+	}
+	c.state = to
+	for _, a := range actions {
+		switch a {
+		case doRing:
+			c.passRinging()
+		case doEarly:
+			c.passEarly(l, res)
+		case doConnect:
+			c.connect(l, res)
+		case doHangUp:
+			c.hangUp(l, res)
+		case doStop:
+			c.cancelBranches(nil, nil)
+		case doNext:
+			c.next()
+		case doRefuse:
+			c.refuse()
+		case doEnd:
+			c.end()
+		}
+	}
+}
+
+// begin prepares the caller's side and starts to dial.
+func (c *Call) begin() {
+	c.caller = &leg{call: c, name: "a", side: c.invite.Conn().Side(), user: c.origin.User, trunk: c.origin.Trunk}
+	c.caller.use(c.invite.Conn())
+	c.caller.dlg = dialogFrom(c.invite)
+	c.caller.peerTag.Store(c.caller.dlg.remote.tag)
+	if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
+		c.caller.plainOK = true
+	}
+	c.agent.addLeg(c.caller)
+	c.log.Info("call", "from", c.caller.aor(), "to", c.query.Target, "kind", c.decision.Kind.String())
+	if c.decision.Kind != route.Reject {
+		c.media = c.agent.o.Media.Open(c.id, MediaOptions{Emergency: c.emergency})
+		if r := c.readOffer(); r.status != 0 {
+			c.refusal = r
+			c.endsBy(causeRefused, "box")
+			c.feed(inRefused, nil, nil)
+			return
+		}
+	}
+	c.dial()
+}
+
+// readOffer takes the caller's ports and its offer, if there is one.
+func (c *Call) readOffer() refusal {
+	if err := c.caller.openMedia(); err != nil {
+		c.log.Error("no media ports", "err", err)
+		return refusal{503, "Service Unavailable"}
+	}
+	req := c.invite.Request()
+	if len(req.Body()) == 0 {
+		c.wants = sdp.DefaultOffer()
+		return refusal{}
+	}
+	d, r := parseBody(req)
+	if r.status != 0 {
+		return r
+	}
+	c.wants, c.offered = sdp.Filter(d.Codecs), true
+	if len(sdp.OfferTo(c.wants, nil)) == 0 {
+		return refusal{488, "No Supported Codec"}
+	}
+	if err := c.caller.takeOffer(d); err != nil {
+		c.log.Info("offer refused", "leg", "a", "err", err)
+		return refusal{488, "SRTP Required"}
+	}
+	return refusal{}
+}
+
+// ptime is the packet time that the caller asked for, for every leg: the box does not repacketise.
+func (c *Call) ptime() int {
+	if c.offered && c.caller.peer != nil {
+		return c.caller.peer.Ptime
+	}
+	return 0
+}
+
+// dial carries out the decision in force.
+func (c *Call) dial() {
+	d := c.decision
+	switch d.Kind {
+	case route.ToUser:
+		c.dialUser(d.User)
+	case route.ToTrunk, route.Emergency:
+		c.trunks = c.orderTrunks(d.Trunks)
+		c.tryTrunk()
+	default:
+		c.refusal = refusal{d.Status, d.Reason}
+		c.endsBy(causeRefused, "box")
+		c.feed(inRefused, nil, nil)
+	}
+}
+
+// next asks the router where the call goes after the target's outcome.
+func (c *Call) next() {
+	c.ringing.stop()
+	c.decision = route.After(c.decision, c.outcome())
+	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 {
+		// Nowhere else to go: the caller hears what the callee's side said.
+		c.decision.Status, c.decision.Reason = c.refusal.status, c.refusal.reason
+	}
+	c.dial()
+}
+
+// refuse answers the caller's INVITE with the refusal.
+func (c *Call) refuse() {
+	if c.caller.answered {
+		return
+	}
+	r := c.refusal
+	if r.status < 300 {
+		r = refusal{500, "Server Internal Error"}
+	}
+	var headers []sip.Header
+	if r.status == 503 && c.agent.o.RetryAfter != nil {
+		headers = append(headers, retryAfter(c.agent.o.RetryAfter()))
+	}
+	if r.status == 415 {
+		headers = append(headers, sip.NewHeader("Accept", "application/sdp"))
+	}
+	c.agent.totals.Refused.Add(1)
+	res := c.callerResponse(r.status, r.reason)
+	for _, h := range headers {
+		res.AppendHeader(h)
+	}
+	c.invite.Respond(res)
+}
+
+// callerResponse builds a response to the caller's INVITE with the dialog's tag.
+func (c *Call) callerResponse(status int, reason string) *sip.Response {
+	return stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+}
+
+// end releases everything that the call holds, whatever state it was in. It is the only place that does, and does it
+// once.
+func (c *Call) end() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.ringing.stop()
+	c.cancelBranches(nil, nil)
+	for _, l := range append([]*leg{c.caller}, c.branches...) {
+		l.resend.stop()
+		l.silent.stop()
+		l.bye()
+	}
+	c.report()
+	if c.media != nil {
+		c.media.Close()
+	}
+	for _, l := range append([]*leg{c.caller}, c.branches...) {
+		l.wipe()
+		c.agent.dropLeg(l)
+		if l.counted {
+			l.counted = false
+			c.agent.leaveTrunk(l.trunk)
+		}
+	}
+	// What still may come (the 487s, a late 2xx) is waited for, not for ever.
+	c.after(2*c.agent.o.Stack.Timers().B, func() {
+		for _, l := range c.branches {
+			l.pending = false
+		}
+	})
+}
+
+// endsBy notes why and by whom the call ends; the first word stands.
+func (c *Call) endsBy(cause, who string) {
+	if c.cause == "" {
+		c.cause, c.endedBy = cause, who
+	}
+}
+
+// publish shows the call to status.
+func (c *Call) publish() {
+	i := &Info{ID: c.id, State: c.state.String(), From: c.caller.aor(), To: c.query.Target, Began: c.began, Answered: c.answeredAt, Emergency: c.emergency}
+	if c.callee != nil {
+		i.To, i.Codec = c.callee.aor(), c.callee.codecs.Audio.Name
+	}
+	c.info.Store(i)
+}

@@ -1,0 +1,403 @@
+package b2bua
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/registrar"
+	"holdfast/sip/route"
+	"holdfast/sip/sdp"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+const (
+	maxBranches  = 10                // phones of one user that ring together
+	trunkSilence = 4 * time.Second   // no response at all from a trunk: the next one is tried
+	ringAtTrunk  = 180 * time.Second // timer C (RFC 3261 §16.6): outside it may ring so long
+)
+
+// dialUser rings all phones of the user that can be reached.
+func (c *Call) dialUser(u *site.User) {
+	c.refusal = refusal{480, "Temporarily Unavailable"}
+	for _, b := range registrar.Targets(c.agent.o.Bindings(u.ID)) {
+		if b.Flow == 0 || len(c.trying()) == maxBranches {
+			continue
+		}
+		conn, ok := c.agent.o.Stack.Conn(uint64(b.Flow))
+		if !ok || conn.Closed() {
+			continue
+		}
+		if err := c.dialPhone(u, b, conn); err != nil {
+			c.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
+			if errors.Is(err, ErrNoPorts) {
+				c.refusal = refusal{503, "Service Unavailable"}
+			}
+		}
+	}
+	if len(c.trying()) == 0 {
+		c.feed(inExhausted, nil, nil)
+		return
+	}
+	c.ringing = c.after(c.decision.RingFor, c.ringTime)
+}
+
+func (c *Call) ringTime() {
+	c.refusal = refusal{480, "No Answer"}
+	c.timedOut = true
+	c.feed(inRingTime, nil, nil)
+}
+
+// trying are the branches that have not ended yet.
+func (c *Call) trying() []*leg {
+	var out []*leg
+	for _, l := range c.branches {
+		if l.pending && !l.cancelled {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func (c *Call) newBranch(side stack.Side) (*leg, error) {
+	l := &leg{call: c, name: fmt.Sprintf("b%d", len(c.branches)+1), side: side}
+	if err := l.openMedia(); err != nil {
+		return nil, err
+	}
+	c.branches = append(c.branches, l)
+	return l, nil
+}
+
+// dialPhone sends the INVITE for one binding over the phone's own connection (RFC 5626 §5.3).
+func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) error {
+	var target sip.Uri
+	if err := sip.ParseUri(b.URI, &target); err != nil {
+		return fmt.Errorf("contact %q: %w", b.URI, err)
+	}
+	l, err := c.newBranch(stack.Access)
+	if err != nil {
+		return err
+	}
+	l.user, l.instance, l.binding = u, b.Instance, b.URI
+	if dev, ok := c.site.DeviceByAddress(conn.Remote().Addr()); ok && dev.PlainRTP {
+		l.plainOK = true
+	}
+	domain := c.site.Doc().Site.Domain
+	l.dlg = dialog{
+		callID: stack.NewCallID(),
+		local:  party{name: quoted(c.decision.CallerID.Name), uri: c.callerURI(domain), tag: stack.NewTag()},
+		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}},
+		target: target, contact: contactFor(conn),
+	}
+	return c.sendInvite(l, conn, nil)
+}
+
+// sendInvite offers media to the branch and sends its INVITE.
+func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error {
+	l.use(conn)
+	body, err := l.offerCodecs(sdp.OfferTo(c.wants, nil), c.callerDirection())
+	if err != nil {
+		return err
+	}
+	req := l.dlg.request(sip.INVITE, conn)
+	if mf := c.invite.Request().MaxForwards(); mf != nil {
+		hops := sip.MaxForwardsHeader(min(mf.Val(), 70) - 1)
+		req.ReplaceHeader(&hops)
+	}
+	for _, h := range headers {
+		req.AppendHeader(h)
+	}
+	setSDP(req, body)
+	c.agent.addLeg(l)
+	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
+	if err != nil {
+		return err
+	}
+	l.invite, l.pending = tx, true
+	return nil
+}
+
+// callerDirection is what the callee is offered: the caller's own direction.
+func (c *Call) callerDirection() sdp.Direction {
+	if c.caller.peer != nil {
+		return c.caller.peer.Direction
+	}
+	return sdp.SendRecv
+}
+
+// orderTrunks puts the trunks that answer before those that do not; none is left out.
+func (c *Call) orderTrunks(list []*site.Trunk) []*site.Trunk {
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(a, b *site.Trunk) int {
+		return rank(c.agent.o.Trunks.Up(a.ID)) - rank(c.agent.o.Trunks.Up(b.ID))
+	})
+	return out
+}
+
+func rank(up bool) int {
+	if up {
+		return 0
+	}
+	return 1
+}
+
+// tryTrunk dials the next trunk; without one left the target is exhausted.
+func (c *Call) tryTrunk() {
+	if c.refusal.status == 0 {
+		c.refusal = refusal{503, "No Trunk Available"}
+	}
+	for len(c.trunks) > 0 {
+		t := c.trunks[0]
+		c.trunks = c.trunks[1:]
+		if !c.agent.takeTrunk(t) {
+			c.log.Warn("trunk is full", "trunk", t.ID)
+			c.refusal = refusal{503, "No Trunk Available"}
+			continue
+		}
+		l, err := c.newBranch(stack.Trunk)
+		if err != nil {
+			c.agent.leaveTrunk(t)
+			c.refusal = refusal{503, "Service Unavailable"}
+			continue
+		}
+		l.trunk, l.counted, l.pending = t, true, true
+		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
+		return
+	}
+	c.feed(inExhausted, nil, nil)
+}
+
+// trunkConn goes on once the connection to the SBC is there.
+func (c *Call) trunkConn(in gotConn) {
+	l := in.leg
+	l.pending = false
+	if c.state == Over || l.cancelled {
+		c.dropBranch(l)
+		return
+	}
+	err := in.err
+	if err == nil {
+		err = c.dialTrunk(l, in.conn)
+	}
+	if err != nil {
+		c.log.Warn("trunk cannot be used", "trunk", l.trunk.ID, "err", err)
+		c.dropBranch(l)
+		c.tryTrunk()
+		return
+	}
+	l.patience = c.after(trunkSilence, func() {
+		c.log.Warn("trunk does not answer", "trunk", l.trunk.ID)
+		l.cancelled = true
+		l.invite.Cancel()
+		c.dropBranch(l)
+		c.tryTrunk()
+	})
+	if c.ringing == nil || c.ringing.over {
+		c.ringing = c.after(ringAtTrunk, c.ringTime)
+	}
+}
+
+// dialTrunk sends the INVITE to the SBC: E.164, the box's own names, early offer (the box always makes one).
+func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
+	t := l.trunk
+	host := t.Domain
+	if host == "" {
+		host, _, _ = net.SplitHostPort(t.Address)
+	}
+	self := conn.Contact().Addr().String()
+	number := c.numberFor(t)
+	to := sip.Uri{Scheme: "sip", User: number, Host: host, UriParams: sip.NewParams()}
+	if strings.HasPrefix(number, "urn:") {
+		if err := sip.ParseUri(number, &to); err != nil {
+			return err
+		}
+	} else {
+		to.UriParams.Add("user", "phone")
+	}
+	from := c.callerURI(self)
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(c.trunkName()), uri: from, tag: stack.NewTag()},
+		remote: party{uri: to}, target: to, contact: contactFor(conn)}
+	return c.sendInvite(l, conn, c.assertedIdentity(self))
+}
+
+// numberFor is what the trunk is dialled: E.164, and for an emergency call what this trunk wants for it.
+func (c *Call) numberFor(t *site.Trunk) string {
+	if c.decision.Kind == route.Emergency {
+		switch t.EmergencyForm {
+		case "", "as-dialled":
+		case "urn":
+			return "urn:service:sos"
+		default:
+			return t.EmergencyForm
+		}
+	}
+	return c.decision.Number
+}
+
+// dropBranch gives a failed branch's ports and place on the trunk back at once.
+func (c *Call) dropBranch(l *leg) {
+	l.patience.stop()
+	if l.counted {
+		l.counted = false
+		c.agent.leaveTrunk(l.trunk)
+	}
+	if l.media != nil && !l.answered {
+		l.media.Close()
+	}
+	if c.early == l {
+		c.early = nil
+	}
+}
+
+// response handles what a branch's INVITE got.
+func (c *Call) response(in gotResponse) {
+	l, res := in.leg, in.res
+	l.patience.stop()
+	switch {
+	case in.err != nil:
+		l.pending = false
+		status := 408
+		if errors.Is(in.err, stack.ErrConnClosed) {
+			status = 480
+		}
+		c.branchFailed(l, status)
+	case res.StatusCode < 200:
+		c.provisional(l, res)
+	case res.StatusCode < 300:
+		c.success(l, res)
+	default:
+		l.pending = false
+		c.branchFailed(l, res.StatusCode)
+	}
+}
+
+func (c *Call) provisional(l *leg, res *sip.Response) {
+	if res.StatusCode == 100 || l.cancelled {
+		return
+	}
+	if len(res.Body()) > 0 && len(c.trying()) == 1 {
+		c.feed(inEarly, l, res)
+		return
+	}
+	c.feed(inRinging, l, res)
+}
+
+// success takes a 2xx: the first of the branch may win the call; a repeated one is acknowledged again; one of another
+// dialog (an SBC that forks) is ended.
+func (c *Call) success(l *leg, res *sip.Response) {
+	tag, _ := res.To().Params.Get("tag")
+	switch {
+	case !l.answered:
+		l.answered, l.pending = true, false
+		l.dlg.accepted(res)
+		l.peerTag.Store(l.dlg.remote.tag)
+		if l.cancelled { // it crossed the CANCEL
+			c.hangUp(l, res)
+			return
+		}
+		c.feed(inAnswer, l, res)
+	case tag != l.dlg.remote.tag:
+		other := &leg{call: c, name: l.name, side: l.side, user: l.user, trunk: l.trunk, conn: l.conn, dlg: l.dlg, answered: true}
+		other.dlg.routes = nil
+		other.dlg.accepted(res)
+		c.hangUp(other, res)
+	case l.acked:
+		l.ack(res.CSeq().SeqNo, nil)
+	}
+}
+
+// hangUp ends a branch that answered although nobody waits for it any more: a late 2xx after CANCEL.
+func (c *Call) hangUp(l *leg, res *sip.Response) {
+	l.ack(res.CSeq().SeqNo, nil)
+	l.bye()
+}
+
+// failover are a trunk's answers that send the call to the next trunk.
+func failover(status int) bool {
+	return status == 408 || status == 480 || status == 502 || status == 503 || status == 504
+}
+
+func (c *Call) branchFailed(l *leg, status int) {
+	l.status = status
+	wasCancelled := l.cancelled
+	c.dropBranch(l)
+	if c.state != Dialling || wasCancelled {
+		return
+	}
+	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)
+	if l.trunk != nil && failover(status) && len(c.trunks) > 0 {
+		c.tryTrunk()
+		return
+	}
+	c.worst(status)
+	if status >= 600 { // RFC 3261 §16.7 step 5: the user has declined everywhere
+		c.cancelBranches(nil, nil)
+	}
+	if len(c.trying()) > 0 {
+		c.feed(inFailed, l, nil)
+		return
+	}
+	c.feed(inExhausted, l, nil)
+}
+
+// worst keeps the best refusal among the branches (RFC 3261 §16.7 step 6): a 6xx before all, then what says most.
+func (c *Call) worst(status int) {
+	if weight(status) > weight(c.refusal.status) || c.refusal.status == 0 {
+		c.refusal = refusal{status, reason(status)}
+	}
+}
+
+func weight(status int) int {
+	switch {
+	case status >= 600:
+		return 6
+	case status == 486:
+		return 5
+	case status == 480 || status == 408 || status == 487:
+		return 1
+	case status >= 500:
+		return 2
+	case status >= 300 && status < 400:
+		return 0
+	}
+	return 4
+}
+
+// outcome tells the router how the target ended.
+func (c *Call) outcome() route.Outcome {
+	switch s := c.refusal.status; {
+	case c.timedOut:
+		c.timedOut = false
+		return route.NoAnswer
+	case s == 486 || s == 600:
+		return route.Busy
+	case s == 603:
+		return route.Declined
+	default:
+		return route.Unreachable
+	}
+}
+
+// cancelBranches cancels every branch that is still trying, but for the one.
+func (c *Call) cancelBranches(but *leg, why sip.Header) {
+	for _, l := range c.branches {
+		if l == but || !l.pending || l.cancelled {
+			continue
+		}
+		l.cancelled = true
+		l.patience.stop()
+		if l.invite != nil {
+			if why != nil {
+				l.invite.Cancel(why)
+			} else {
+				l.invite.Cancel()
+			}
+		}
+	}
+}

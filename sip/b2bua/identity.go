@@ -1,0 +1,123 @@
+package b2bua
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/sdp"
+	"holdfast/sip/stack"
+)
+
+func newTag() string { return stack.NewTag() }
+
+// callerURI is the caller as the callee sees it, under the box's own domain on that side.
+func (c *Call) callerURI(host string) sip.Uri {
+	id := c.decision.CallerID
+	if id.Private || id.Number == "" {
+		return sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"} // RFC 3323 §4.1
+	}
+	return sip.Uri{Scheme: "sip", User: id.Number, Host: host}
+}
+
+// trunkName is the display name that goes outside.
+func (c *Call) trunkName() string {
+	if c.decision.CallerID.Private {
+		return "Anonymous"
+	}
+	return c.decision.CallerID.Name
+}
+
+// assertedIdentity vouches for the caller's number towards the trunk (RFC 3325), which is within the trust domain, and
+// asks it to withhold a private one.
+func (c *Call) assertedIdentity(host string) []sip.Header {
+	id := c.decision.CallerID
+	if id.Number == "" {
+		return nil
+	}
+	h := []sip.Header{sip.NewHeader("P-Asserted-Identity", fmt.Sprintf("<sip:%s@%s>", id.Number, host))}
+	if id.Private {
+		h = append(h, sip.NewHeader("Privacy", "id"))
+	}
+	return h
+}
+
+// wantsPrivacy reports whether the caller asked to be withheld (RFC 3323 §4.2, RFC 3325 §9.3).
+func wantsPrivacy(req *sip.Request) bool {
+	for _, h := range req.GetHeaders("privacy") {
+		for p := range strings.FieldsFuncSeq(strings.ToLower(h.Value()), func(r rune) bool { return r == ';' || r == ',' || r == ' ' }) {
+			if p == "id" || p == "user" || p == "header" {
+				return true
+			}
+		}
+	}
+	return strings.EqualFold(req.From().Address.Host, "anonymous.invalid")
+}
+
+// trunkCaller is who calls from outside: the number that the trusted SBC asserts, else its From (RFC 3325 §7).
+func trunkCaller(req *sip.Request) (number, name string) {
+	number, name = req.From().Address.User, req.From().DisplayName
+	if h := req.GetHeader("p-asserted-identity"); h != nil {
+		value, _, _ := strings.Cut(h.Value(), ",")
+		var uri sip.Uri
+		params := sip.NewParams()
+		if display, err := sip.ParseAddressValue(value, &uri, &params); err == nil {
+			switch {
+			case uri.Scheme == "tel":
+				number, _, _ = strings.Cut(uri.Raw(), ";")
+			case uri.User != "":
+				number = uri.User
+			}
+			if display != "" {
+				name = display
+			}
+		}
+	}
+	number, _, _ = strings.Cut(unescape(number), ";")
+	if len(number) > 40 || strings.ContainsAny(number, " <>\"@\r\n") {
+		number = "anonymous"
+	}
+	return number, name
+}
+
+// unescape undoes percent escapes of a user part (RFC 3261 §19.1.2); what is not well escaped stays as it is.
+func unescape(s string) string {
+	if u, err := url.PathUnescape(s); err == nil {
+		return u
+	}
+	return s
+}
+
+// parseBody reads the SDP of a message; the refusal says why it cannot be used.
+func parseBody(m sip.Message) (*sdp.Description, refusal) {
+	if len(m.Body()) == 0 {
+		return nil, refusal{488, "No Session Description"}
+	}
+	kind := ""
+	switch m := m.(type) {
+	case *sip.Request:
+		if ct := m.ContentType(); ct != nil {
+			kind = ct.Value()
+		}
+	case *sip.Response:
+		if ct := m.ContentType(); ct != nil {
+			kind = ct.Value()
+		}
+	}
+	kind, _, _ = strings.Cut(kind, ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "application/sdp") {
+		return nil, refusal{415, "Unsupported Media Type"}
+	}
+	d, err := sdp.Parse(m.Body())
+	if err != nil {
+		return nil, sdpRefusal(err)
+	}
+	return d, refusal{}
+}
+
+func retryAfter(d time.Duration) sip.Header {
+	return sip.NewHeader("Retry-After", fmt.Sprint(max(1, int(d.Seconds()))))
+}

@@ -1,0 +1,77 @@
+package b2bua
+
+import (
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/stack"
+)
+
+// What arrives in a call's inbox.
+type (
+	// gotResponse is a response to, or the failure of, the INVITE that made the branch.
+	gotResponse struct {
+		leg *leg
+		res *sip.Response
+		err error
+	}
+	// gotConn is the connection to a trunk, or why there is none.
+	gotConn struct {
+		leg  *leg
+		conn *stack.Conn
+		err  error
+	}
+	// gotRequest is a request within one of the dialogs.
+	gotRequest struct {
+		leg *leg
+		tx  *stack.ServerTx
+	}
+	// gotAck is the ACK of a 2xx that the box sent.
+	gotAck struct {
+		leg *leg
+		req *sip.Request
+	}
+	// gotReply ends a request that the box sent within a dialog: re-INVITE, OPTIONS.
+	gotReply struct {
+		leg *leg
+		res *sip.Response
+		err error
+		do  func(*sip.Response, error)
+	}
+	gotCancel     struct{}
+	gotCallerLost struct{}
+	gotStop       struct{ cause string }
+	// gotTimer is a timer that ran out; a timer that was replaced meanwhile is ignored.
+	gotTimer struct{ t *timer }
+)
+
+// timer posts to its call's inbox; stopping it from the call's goroutine is final.
+type timer struct {
+	t    *time.Timer
+	over bool
+	do   func()
+}
+
+// after runs do on the call's goroutine after d, unless stopped.
+func (c *Call) after(d time.Duration, do func()) *timer {
+	t := &timer{do: do}
+	t.t = time.AfterFunc(d, func() { c.post(gotTimer{t}) })
+	return t
+}
+
+// stop is safe on nil.
+func (t *timer) stop() {
+	if t != nil {
+		t.over = true
+		t.t.Stop()
+	}
+}
+
+// post hands an input to the call; it is dropped when the call has ended.
+func (c *Call) post(in any) {
+	select {
+	case c.inbox <- in:
+	case <-c.done:
+	}
+}

@@ -1,0 +1,80 @@
+package b2bua
+
+import (
+	"errors"
+	"time"
+
+	"holdfast/sip/stack"
+)
+
+// ErrNoPorts is what Media returns when no port is left: 503 before the call.
+var ErrNoPorts = errors.New("no media ports left")
+
+// Why a call ended, in records.
+const (
+	causeBye       = "hangup"
+	causeCancelled = "cancelled"
+	causeLost      = "caller lost"
+	causeRefused   = "refused"
+	causeNoCodec   = "no common codec"
+	causeNoAck     = "no ACK"
+	causeDead      = "dialog dead"
+	causeSilence   = "media silence"
+	causeStopped   = "box stopped"
+)
+
+// Record is what remains of a call. It holds no key.
+type Record struct {
+	ID                string
+	Began, Answered   time.Time // Answered is zero for a call without an answer
+	Ended             time.Time
+	From, To, Dialled string
+	Kind              string // how it was routed: user, trunk, emergency, reject
+	Status            int    // final status that the caller got
+	Cause, EndedBy    string // EndedBy: caller, callee or box
+	Emergency         bool
+	Legs              []LegRecord
+}
+
+// LegRecord is one side's quality.
+type LegRecord struct {
+	Name, Party  string
+	Side         string // access or trunk
+	Codec, Suite string
+	Status       int // of a branch that failed
+	Stats        LegStats
+}
+
+// report hands the record over, once, while the media legs still know their figures.
+func (c *Call) report() {
+	if c.agent.o.OnEnd == nil {
+		return
+	}
+	r := Record{ID: c.id, Began: c.began, Answered: c.answeredAt, Ended: time.Now(), From: c.caller.aor(), Dialled: c.query.Target,
+		Kind: c.decision.Kind.String(), Cause: c.cause, EndedBy: c.endedBy, Emergency: c.emergency, Status: c.refusal.status}
+	if c.caller.answered {
+		r.Status = 200
+	}
+	if c.caller.trunk != nil {
+		r.From, _ = trunkCaller(c.invite.Request())
+	}
+	if c.callee != nil {
+		r.To = c.callee.aor()
+		switch r.EndedBy {
+		case c.caller.name:
+			r.EndedBy = "caller"
+		case c.callee.name:
+			r.EndedBy = "callee"
+		}
+	}
+	legs := append([]*leg{c.caller}, c.branches...)
+	for _, l := range legs {
+		lr := LegRecord{Name: l.name, Party: l.aor(), Side: stack.Side(l.side).String(), Codec: l.codecs.Audio.Name, Suite: l.send.Suite, Status: l.status}
+		if l.media != nil && l.peer != nil {
+			lr.Stats = l.media.Stats()
+		}
+		r.Legs = append(r.Legs, lr)
+	}
+	c.log.Info("call ended", "cause", r.Cause, "by", r.EndedBy, "status", r.Status, "seconds", int(r.Ended.Sub(r.Began).Seconds()))
+	c.agent.o.OnEnd(r)
+}
