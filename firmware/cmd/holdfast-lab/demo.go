@@ -116,9 +116,12 @@ func tell(out io.Writer, screen *script.Screen, v verdict, asJSON bool) int {
 	if v.Files != "" {
 		fmt.Fprintf(out, "The box's log and files: %s\n", v.Files)
 	}
-	if v.Demo == "PASS" {
+	switch {
+	case v.Demo == "PASS":
 		fmt.Fprintln(out, "demo: PASS")
-	} else {
+	case len(v.Failed) == 0:
+		fmt.Fprintln(out, "demo: FAIL: interrupted")
+	default:
 		fmt.Fprintln(out, "demo: FAIL: "+strings.Join(v.Failed, "; "))
 	}
 	if asJSON {

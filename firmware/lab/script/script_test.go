@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 				if v.OK != c.ok[i] || v.Skipped != c.skipped[i] || !strings.HasPrefix(v.Error, c.errors[i]) || (c.errors[i] == "" && v.Error != "") {
 					t.Errorf("%s: step %s: %+v", c.name, v.Name, v)
 				}
-					if !v.Skipped && !strings.Contains(out.String(), v.Error) {
+				if !v.Skipped && !strings.Contains(out.String(), v.Error) {
 					t.Errorf("%s: the screen does not say %q:\n%s", c.name, v.Error, out.String())
 				}
 			}
