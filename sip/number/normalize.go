@@ -2,6 +2,7 @@ package number
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -34,12 +35,17 @@ func (p *Plan) Normalize(dialled string) (Number, error) {
 	}
 	best := reading{grade: none}
 	if whole, ok := strings.CutPrefix(d, "+"); ok {
+		if n, ok := asIs(whole); ok && phonenumbers.IsPossibleNumberWithReason(n) == phonenumbers.IS_POSSIBLE {
+			return Number(d), nil // one reading only: its length is enough
+		}
 		best = read(whole)
 	} else {
 		if rest, ok := strings.CutPrefix(d, p.external); ok && p.external != "" {
 			best = p.outside(rest)
 		}
-		best = better(best, p.outside(d))
+		if best.grade < valid {
+			best = better(best, p.outside(d))
+		}
 	}
 	switch best.grade {
 	case none:
@@ -67,6 +73,9 @@ func (p *Plan) outside(d string) reading {
 	if p.area != "" {
 		best = better(best, read(p.callingCode+p.area+d))
 	}
+	if best.grade == valid {
+		return best
+	}
 	bare := read(p.callingCode + d)
 	if bare.grade == possible && strings.HasPrefix(p.national, "0") {
 		bare = reading{grade: incomplete} // where a 0 must be dialled, take digits without it only if they fit for certain
@@ -86,6 +95,9 @@ func better(first, second reading) reading {
 func read(digits string) reading {
 	if len(digits) > 20 { // 15 (ITU-T E.164 §6) and some slack for a national prefix that Parse removes
 		return reading{}
+	}
+	if n, ok := asIs(digits); ok && phonenumbers.IsValidNumber(n) {
+		return reading{Number("+" + digits), valid}
 	}
 	n, err := phonenumbers.Parse("+"+digits, "ZZ")
 	switch {
@@ -121,4 +133,24 @@ func read(digits string) reading {
 		return reading{}
 	}
 	return reading{Number(e164), possible}
+}
+
+// asIs is the number that digits are as they stand. It spares most numbers the cost of Parse, which first looks for
+// letters and extensions with regular expressions.
+func asIs(digits string) (*phonenumbers.PhoneNumber, bool) {
+	if !IsE164("+" + digits) {
+		return nil, false
+	}
+	for n := 1; n <= 3; n++ {
+		code, _ := strconv.Atoi(digits[:n])
+		if phonenumbers.GetRegionCodeForCountryCode(code) == phonenumbers.UNKNOWN_REGION {
+			continue
+		}
+		if digits[n] == '0' { // a national prefix in most countries, part of the number in others: Parse knows
+			return nil, false
+		}
+		national, _ := strconv.ParseUint(digits[n:], 10, 64)
+		return &phonenumbers.PhoneNumber{CountryCode: new(int32(code)), NationalNumber: new(national)}, true
+	}
+	return nil, false
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/nyaruka/phonenumbers"
 )
 
 func plan(t testing.TB, c Config) *Plan {
@@ -61,6 +63,7 @@ func TestNormalize(t *testing.T) {
 		{"US: country only", us, "+1", "", ErrIncomplete},
 		{"US: too short", us, "1217555100", "", ErrIncomplete},
 		{"US: too short, E.164", us, "+1217555100", "", ErrIncomplete},
+		{"US: local number, E.164", us, "+15551001", "", ErrIncomplete},
 		{"US: too short, prefix", us, "9555100", "+12179555100", nil}, // seven digits: a local number after all
 		{"US: between local and national", us, "21755510", "", ErrIncomplete},
 		{"US: too long", us, "121755510011", "", ErrNotDialable},
@@ -229,6 +232,12 @@ func FuzzNormalize(f *testing.F) {
 		// A number once made stays what it is, with and without separators.
 		if again, err := p.Normalize(string(n)); err != nil || again != n {
 			t.Fatalf("%q becomes %q and then %q, %v", dialled, n, again, err)
+		}
+		// The short cut past the library's parser agrees with it about every number that the metadata knows.
+		if parsed, err := phonenumbers.Parse(string(n), "ZZ"); err == nil && phonenumbers.IsValidNumber(parsed) {
+			if e164 := phonenumbers.Format(parsed, phonenumbers.E164); e164 != string(n) {
+				t.Fatalf("%q becomes %q, which the library reads as %q", dialled, n, e164)
+			}
 		}
 	})
 }

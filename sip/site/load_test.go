@@ -370,14 +370,23 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// small is a short document with something of everything.
+const small = `{"version":1,"serial":1,"site":{"id":"s","name":"s","domain":"a.b","timezone":"UTC","main_number":"+12175551000"},` +
+	`"dial_plan":{"country":"US","external_prefix":"9","site_code":"8"},"emergency":{"security_desk":["1","+12175550199"],` +
+	`"elins":[{"trunk":"t","number":"+12175559000"}]},"users":[{"id":"a","name":"A","extension":"1","byoc_numbers":["+12175551001"],` +
+	`"auth":{"username":"a","ha1":{"MD5":"00000000000000000000000000000000"}},"forward":{"busy":"2"}},{"id":"b","name":"B","extension":"2",` +
+	`"auth":{"username":"b","ha1":{"MD5":"00000000000000000000000000000000"}},"zone":"z"}],"zones":[{"id":"z","name":"Z"}],` +
+	`"devices":[{"id":"d","user":"a","transport":"udp","address":"10.0.0.1"}],"trunks":[{"id":"t","address":"h.x:1","tls_name":"h.x"}]}`
+
+func TestSmall(t *testing.T) {
+	if _, err := Load([]byte(small)); err != nil {
+		t.Error(err)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	// Small seeds: the fuzzer shall spend its time on changing them, not on making them smaller.
-	f.Add([]byte(`{"version":1,"serial":1,"site":{"id":"s","name":"s","domain":"a.b","timezone":"UTC","main_number":"+12175551000"},` +
-		`"dial_plan":{"country":"US","external_prefix":"9","site_code":"8"},"emergency":{"security_desk":["1","+12175550199"],` +
-		`"elins":[{"trunk":"t","number":"+12175559000"}]},"users":[{"id":"a","name":"A","extension":"1","byoc_numbers":["+12175551001"],` +
-		`"auth":{"username":"a","ha1":{"MD5":"00000000000000000000000000000000"}},"forward":{"busy":"2"}},{"id":"b","name":"B","extension":"2",` +
-		`"auth":{"username":"b","ha1":{"MD5":"00000000000000000000000000000000"}},"zone":"z"}],"zones":[{"id":"z","name":"Z"}],` +
-		`"devices":[{"id":"d","user":"a","transport":"udp","address":"10.0.0.1"}],"trunks":[{"id":"t","address":"h.x:1","tls_name":"h.x"}]}`))
+	f.Add([]byte(small))
 	f.Add([]byte(`{"version":1,"users":[{"id":"a","id":"b"}],"x":[[{}]],"site":null}`))
 	f.Add([]byte(`{"users":[{"extension":"1","forward":{"always":"1"}}],"trunks":[{"address":"[::]:1"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
