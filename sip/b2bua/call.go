@@ -230,10 +230,17 @@ func (c *Call) dial() {
 	}
 }
 
-// next asks the router where the call goes after the target's outcome.
+// next asks the router where the call goes after the target's outcome. A refusal that is about the call itself (no
+// codec in common, say) is the same everywhere: the caller gets it.
 func (c *Call) next() {
 	c.ringing.stop()
-	c.decision = route.After(c.decision, c.outcome())
+	o, ok := c.outcome()
+	if !ok {
+		c.endsBy(causeRefused, "callee")
+		c.feed(inRefused, nil, nil)
+		return
+	}
+	c.decision = route.After(c.decision, o)
 	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 {
 		// Nowhere else to go: the caller hears what the callee's side said.
 		c.decision.Status, c.decision.Reason = c.refusal.status, c.refusal.reason

@@ -369,19 +369,21 @@ func weight(status int) int {
 	return 4
 }
 
-// outcome tells the router how the target ended.
-func (c *Call) outcome() route.Outcome {
-	switch s := c.refusal.status; {
-	case c.timedOut:
+// outcome tells the router how the target ended; false if it would end so anywhere.
+func (c *Call) outcome() (route.Outcome, bool) {
+	if c.timedOut {
 		c.timedOut = false
-		return route.NoAnswer
-	case s == 486 || s == 600:
-		return route.Busy
-	case s == 603:
-		return route.Declined
-	default:
-		return route.Unreachable
+		return route.NoAnswer, true
 	}
+	switch s := c.refusal.status; s {
+	case 486, 600:
+		return route.Busy, true
+	case 603:
+		return route.Declined, true
+	case 400, 405, 406, 413, 415, 416, 420, 482, 483, 488, 606:
+		return 0, c.emergency // an emergency call is never given up before its last resort
+	}
+	return route.Unreachable, true
 }
 
 // cancelBranches cancels every branch that is still trying, but for the one.
