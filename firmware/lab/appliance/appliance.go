@@ -112,8 +112,10 @@ func (b *Box) LastWords(n int) string {
 
 // Status is what `holdfast status --json` says, as far as the lab looks.
 type Status struct {
-	Mode string
-	Raw  map[string]any
+	Mode     string
+	Since    time.Time // of the mode; zero when the box does not say
+	Calls    int       // that run
+	Sessions int       // of media
 }
 
 // StatusCommand is the command line that asks the box.
@@ -142,31 +144,29 @@ func (b *Box) Status(ctx context.Context) (Status, error) {
 	return parseStatus(out)
 }
 
-// parseStatus is lenient: the mode is a string, or an object with one in it.
+// parseStatus reads what the lab needs and no more.
 func parseStatus(out []byte) (Status, error) {
-	var raw map[string]any
+	var raw struct {
+		Mode struct {
+			Name  string    `json:"name"`
+			Since time.Time `json:"since"`
+		} `json:"mode"`
+		Calls []json.RawMessage `json:"calls"`
+		Media struct {
+			Sessions int `json:"sessions"`
+		} `json:"media"`
+	}
 	if err := json.Unmarshal(out, &raw); err != nil {
-		return Status{}, fmt.Errorf("status: not JSON: %w", err)
+		return Status{}, fmt.Errorf("status: %w", err)
 	}
-	s := Status{Raw: raw}
-	switch m := raw["mode"].(type) {
-	case string:
-		s.Mode = m
-	case map[string]any:
-		for _, key := range []string{"mode", "name", "state"} {
-			if v, ok := m[key].(string); ok {
-				s.Mode = v
-				break
-			}
-		}
-	}
+	s := Status{Mode: raw.Mode.Name, Since: raw.Mode.Since, Calls: len(raw.Calls), Sessions: raw.Media.Sessions}
 	if s.Mode == "" {
 		return s, fmt.Errorf("status: no mode in %.200s", out)
 	}
 	return s, nil
 }
 
-// WaitMode asks until the box is in one of the modes, and returns which and when it was seen.
+// WaitMode asks until the box is in one of the modes, and returns which and since when, by the box's own word if it gives one.
 func (b *Box) WaitMode(ctx context.Context, modes ...string) (string, time.Time, error) {
 	var last Status
 	var lastErr error
@@ -174,7 +174,11 @@ func (b *Box) WaitMode(ctx context.Context, modes ...string) (string, time.Time,
 		if last, lastErr = b.Status(ctx); lastErr == nil {
 			for _, m := range modes {
 				if last.Mode == m {
-					return m, time.Now(), nil
+					at := time.Now()
+					if !last.Since.IsZero() && last.Since.Before(at) {
+						at = last.Since
+					}
+					return m, at, nil
 				}
 			}
 		}

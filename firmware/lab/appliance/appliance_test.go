@@ -10,18 +10,22 @@ import (
 )
 
 func TestParseStatus(t *testing.T) {
-	for _, c := range []struct{ in, mode string }{
-		{`{"mode":"normal","phones":3}`, "normal"},
-		{`{"mode":{"name":"resilience","since":"2026-01-01T00:00:00Z"}}`, "resilience"},
-		{`{"mode":{"mode":"recovering"}}`, "recovering"},
-		{`{"mode":""}`, ""},
-		{`{}`, ""},
-		{`[]`, ""},
-		{`the box is not running`, ""},
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		in   string
+		want Status
+		bad  bool
+	}{
+		{in: `{"mode":{"name":"resilience","since":"2026-01-02T03:04:05Z"},"calls":[{"id":"1"},{"id":"2"}],"media":{"sessions":3}}`,
+			want: Status{Mode: "resilience", Since: since, Calls: 2, Sessions: 3}},
+		{in: `{"mode":{"name":"normal"},"calls":null}`, want: Status{Mode: "normal"}},
+		{in: `{"mode":{"name":""}}`, bad: true},
+		{in: `{}`, bad: true},
+		{in: `[]`, bad: true},
+		{in: `the box is not running`, bad: true},
 	} {
-		s, err := parseStatus([]byte(c.in))
-		if s.Mode != c.mode || (err == nil) != (c.mode != "") {
-			t.Errorf("%s: mode %q, %v", c.in, s.Mode, err)
+		if s, err := parseStatus([]byte(c.in)); s != c.want || (err != nil) != c.bad {
+			t.Errorf("%s: %+v, %v", c.in, s, err)
 		}
 	}
 }
@@ -43,9 +47,9 @@ func TestLife(t *testing.T) {
 		mode, err  string // of WaitMode
 		stop       string // error of Stop
 	}{
-		{"well", "[ $1 = status ] && { echo '{\"mode\":\"normal\"}'; exit 0; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "normal", "", ""},
-		{"status with an exit code", "[ $1 = status ] && { echo '{\"mode\":\"normal\"}'; exit 3; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "normal", "", ""},
-		{"another mode", "[ $1 = status ] && { echo '{\"mode\":\"drill\"}'; exit 0; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "drill", `mode is "drill"`, ""},
+		{"well", "[ $1 = status ] && { echo '{\"mode\":{\"name\":\"normal\"}}'; exit 0; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "normal", "", ""},
+		{"status with an exit code", "[ $1 = status ] && { echo '{\"mode\":{\"name\":\"normal\"}}'; exit 3; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "normal", "", ""},
+		{"another mode", "[ $1 = status ] && { echo '{\"mode\":{\"name\":\"drill\"}}'; exit 0; }\ntrap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n", "drill", `mode is "drill"`, ""},
 		{"ends with an error", "[ $1 = status ] && exit 1\ntrap 'echo bye; exit 7' TERM\nwhile :; do sleep 0.02; done\n", "", "context deadline", "bye"},
 		{"does not start", "echo holdfast.toml:3: no such key >&2; exit 2\n", "", "no such key", "no such key"},
 	} {

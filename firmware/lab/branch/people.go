@@ -49,7 +49,7 @@ func people() []*Person {
 		{Extension: "1001", Name: "Alice Abbott", Codecs: []string{"opus", "pcmu"}, Suites: []string{AES80}, EventClock: 48000, Recording: voice.RecordingA, Hz: 440},
 		{Extension: "1002", Name: "Bob Brown", Codecs: []string{"opus", "pcmu"}, Suites: []string{AES80}, EventClock: 8000, Recording: voice.RecordingB, Hz: 520},
 		{Extension: "1003", Name: "Carol Chen", Codecs: []string{"pcmu"}, Suites: []string{AES80}, EventClock: 8000, Hz: 610},
-		{Extension: "1004", Name: "Dave Duarte", Codecs: []string{"pcmu"}, Suites: []string{GCM, AES80}, EventClock: 8000, Hz: 730, OnlyWhenTold: true},
+		{Extension: "1004", Name: "Dave Duarte", Codecs: []string{"pcmu"}, Suites: []string{GCM}, EventClock: 8000, Hz: 730, OnlyWhenTold: true},
 		{Extension: "1005", Name: "Erin Ek", Codecs: []string{"pcmu"}, Suites: []string{AES80}, Algorithms: []string{"MD5"}, EventClock: 8000, Hz: 860, OnlyWhenTold: true},
 		{Extension: "1006", Name: "Frank Fiala", Codecs: []string{"opus"}, Suites: []string{AES80}, EventClock: 48000, Recording: voice.RecordingB, Hz: 990},
 	}

@@ -85,7 +85,7 @@ func (s *story) outage() []script.Step {
 			},
 		},
 		{
-			Name: "The box notices", Want: fmt.Sprintf("mode resilience within %v of the cut", detectTarget), Limit: 15 * time.Second, Vital: true,
+			Name: "The box notices", Want: fmt.Sprintf("mode resilience within %v of the cut", detectTarget),
 			Do: func(ctx context.Context, n *script.Notes) error {
 				_, at, err := s.Box.WaitMode(ctx, "resilience")
 				if err != nil {
@@ -194,6 +194,18 @@ func (s *story) homecoming() []script.Step {
 				n.Seconds("normal after", at.Sub(s.mended))
 				s.screen.Line("○", "mode: normal")
 				return nil
+			},
+		},
+		{
+			Name: "The box has nothing left over", Want: "no call and no media session remains",
+			Do: func(ctx context.Context, n *script.Notes) error {
+				return poll(ctx, func() error {
+					st, err := s.Box.Status(ctx)
+					if err == nil && st.Calls+st.Sessions > 0 {
+						err = fmt.Errorf("%d calls and %d media sessions remain", st.Calls, st.Sessions)
+					}
+					return err
+				})
 			},
 		},
 		{
