@@ -8,7 +8,7 @@ import (
 
 // maxOpened is how many SSRCs an Opener knows at once. A peer has one, and a new one whenever it is transferred; when there are more,
 // the one unheard for longest is forgotten, and could then be replayed by someone who recorded it.
-const maxOpened = 16
+const maxOpened = 8
 
 // received is the state of one SSRC.
 type received struct {
