@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 )
 
 // large is a document with so many users, each with all four number forms, two HA1 values, two forwards and a device.
@@ -37,15 +36,13 @@ func large(t testing.TB, users int) []byte {
 	return data
 }
 
-func TestTenThousandUsers(t *testing.T) {
-	data := large(t, 10_000)
-	begin := time.Now()
-	s, err := Load(data)
+// A thousand here, because the race detector makes it slow; the benchmark loads ten thousand.
+func TestManyUsers(t *testing.T) {
+	s, err := Load(large(t, 1000))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d bytes in %v", len(data), time.Since(begin))
-	if u, ok := s.Lookup("+12172009999"); !ok || u.Extension != "29999" {
+	if u, ok := s.Lookup("+12172000999"); !ok || u.Extension != "20999" {
 		t.Errorf("the last user is %v, %v", u, ok)
 	}
 }
@@ -54,7 +51,7 @@ func BenchmarkLoad10000Users(b *testing.B) {
 	data := large(b, 10_000)
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
-	for b.Loop() {
+	for b.Loop() { // one run must stay below a second
 		if _, err := Load(data); err != nil {
 			b.Fatal(err)
 		}

@@ -22,8 +22,20 @@ func (e Error) Error() string {
 	return fmt.Sprintf("line %d: %s: %s; %s", e.Line, where, e.Problem, e.Fix)
 }
 
-// Errors is all that Load found wrong, in the order of the lines.
+// Errors is all that Load found wrong, in the order of the lines; of a document with very many mistakes, the first
+// thousand or so.
 type Errors []Error
+
+// maxErrors bounds what a document full of nonsense costs.
+const maxErrors = 1000
+
+// note appends an error within that bound.
+func note(list []Error, e Error) []Error {
+	if len(list) < maxErrors {
+		return append(list, e)
+	}
+	return list
+}
 
 // Error has one line for each.
 func (e Errors) Error() string {

@@ -42,3 +42,27 @@ func ha1Length(algorithm string) int {
 	}
 	return 0
 }
+
+// commonAlgorithms are the algorithms for which every user has a value, best first (RFC 8760 §2.3); those that anyone
+// has where there is none in common.
+func commonAlgorithms(users []User) []string {
+	var common, some []string
+	for _, alg := range []string{SHA256, MD5} {
+		with := 0
+		for i := range users {
+			if users[i].Auth.HA1[alg] != "" {
+				with++
+			}
+		}
+		if with == len(users) {
+			common = append(common, alg)
+		}
+		if with > 0 {
+			some = append(some, alg)
+		}
+	}
+	if len(common) == 0 {
+		return some
+	}
+	return common
+}

@@ -2,8 +2,6 @@ package site
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 )
@@ -11,15 +9,10 @@ import (
 // Load reads, checks and indexes a site document. What is wrong comes as Errors, all of it at once: unknown or
 // repeated fields and wrong types as well as what contradicts itself. How large data may be is the caller's to bound.
 func Load(data []byte) (*Site, error) {
-	shape, fatal := checkShape(data)
+	doc := new(Document)
+	shape, fatal := decode(data, doc)
 	if fatal {
 		return nil, Errors(shape)
-	}
-	doc := new(Document)
-	// A value of a wrong type is in shape already; the rest is filled in, so that its errors are found as well.
-	var wrongType *json.UnmarshalTypeError
-	if err := json.Unmarshal(data, doc); err != nil && !errors.As(err, &wrongType) {
-		return nil, Errors{{Line: 1, Problem: err.Error(), Fix: "write valid JSON (RFC 8259)"}}
 	}
 	fillDefaults(doc)
 	s, found, warnings := validate(doc)

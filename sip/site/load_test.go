@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,11 @@ func set(m any, pointer string, value any) {
 type object = map[string]any
 type array = []any
 
+// nullValue is a JSON null, which set does not take for "remove".
+type nullValue struct{}
+
+func (nullValue) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
+
 func TestEveryMistakeIsFound(t *testing.T) {
 	elin := func(trunk, n string) array { return array{object{"trunk": trunk, "number": n}} }
 	tests := []struct {
@@ -101,8 +107,8 @@ func TestEveryMistakeIsFound(t *testing.T) {
 		{"/emergency/security_desk/1", "desk", "", "neither an extension"},
 		{"/emergency/security_desk/1", "911", "", "emergency number"},
 		{"/emergency/elins/0/number", "+12175551001", "", "a user's number"},
-		{"/emergency/elins/0/number", "+12175551000", "", "site's main number"},
-		{"/emergency/elins/0/number", "+12175551050", "", "main number of /trunks/1"},
+		{"/site/main_number", "+12175559000", "/emergency/elins/0/number", "site's main number"},
+		{"/trunks/1/main_number", "+12175559002", "/zones/1/elins/0/number", "main number of /trunks/1"},
 		{"/emergency/elins/0/number", "911", "", "not E.164"},
 		{"/emergency/elins/0/trunk", "sbc-z", "", `no trunk "sbc-z"`},
 		{"/emergency/elins/0/confirmed", "1 Sep 2026", "", "no date"},
@@ -202,6 +208,8 @@ func TestEveryMistakeIsFound(t *testing.T) {
 		{"/site/name", true, "", "is true"},
 		{"/trunks/0/max_calls", 1e300, "", "is 1e+300"},
 		{"/trunks/0/max_calls", "23", "", "is a string"},
+		{"/users/1/forward", nullValue{}, "", "is null"},
+		{"/users/1/dnd", nullValue{}, "", "is null"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.pointer+" "+tt.problem, func(t *testing.T) {
@@ -237,9 +245,19 @@ func expect(t *testing.T, data []byte, where, problem string) {
 	t.Errorf("got:\n%v\nwant: %s: %s", err, where, problem)
 }
 
-func TestNullIsRefused(t *testing.T) {
-	data := bytes.Replace(edit(t, func(map[string]any) {}), []byte(`"serial": 42`), []byte(`"serial": null`), 1)
-	expect(t, data, "/serial", "is null")
+// What the decoder fills in must be what encoding/json would, escapes included.
+func TestDecodesAsEncodingJSON(t *testing.T) {
+	data := []byte(strings.Replace(small, `"name":"A"`, `"name": "A \u00e4\"\\ \ud83d\ude00\t{[,:"`, 1))
+	var want, got Document
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatal(err)
+	}
+	if errs, fatal := decode(data, &got); fatal || len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
 }
 
 func TestForwardCircles(t *testing.T) {
@@ -278,10 +296,10 @@ func TestNoJSON(t *testing.T) {
 		line    int
 		problem string
 	}{
-		"empty":         {"", 1, "ends in the middle"},
-		"cut":           {"{\n\"version\": 1,\n\"users\": [", 3, "ends in the middle"},
+		"empty":         {"", 1, "unexpected end"},
+		"cut":           {"{\n\"version\": 1,\n\"users\": [", 3, "unexpected end"},
 		"comma":         {"{\n\"version\": 1,\n}", 3, "invalid character"},
-		"two documents": {"{}\n{}", 2, "something follows"},
+		"two documents": {"{}\n{}", 2, "after top-level value"},
 		"Latin-1":       {"{\n\"site\":\"\xe9\"}", 2, "not UTF-8"},
 		"deep":          {`{"x":` + strings.Repeat("[", 20000), 1, ""},
 		"deep, typed":   {`{"users":` + strings.Repeat("[", 20000), 1, ""},
@@ -349,10 +367,26 @@ func TestAllAtOnceEachWithItsLine(t *testing.T) {
 	}
 }
 
+func TestNonsenseIsBounded(t *testing.T) {
+	_, err := Load([]byte(`{"users":[` + strings.Repeat("{},", maxEntries+10) + `{}],"version":2}`))
+	all, ok := err.(Errors)
+	if !ok || len(all) > 2*maxErrors {
+		t.Fatalf("%T with %d", err, len(all))
+	}
+	found := make(map[string]bool)
+	for _, e := range all {
+		found[e.Path] = true
+	}
+	if !found["/users/50000"] || !found["/version"] {
+		t.Error("the list's length or what follows it is not told")
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	data := edit(t, func(m map[string]any) {
 		set(m, "/emergency/elins", array{object{"trunk": "sbc-a", "number": "+12175559000"}})
 		set(m, "/emergency/security_desk", nil)
+		set(m, "/users/0/byoc_numbers", array{})
 	})
 	s, err := Load(data)
 	if err != nil {
@@ -365,8 +399,17 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("no line or fix: %+v", w)
 		}
 	}
-	if len(got) != 2 || !got["/trunks/1"] || !got["/emergency/security_desk"] {
+	for _, path := range []string{"/trunks/1", "/emergency/security_desk", "/site/main_number", "/trunks/1/main_number"} {
+		if !got[path] {
+			t.Errorf("no warning about %s", path)
+		}
+	}
+	if len(got) != 4 {
 		t.Errorf("warnings: %v", s.Warnings())
+	}
+	s, err = Load(edit(t, func(m map[string]any) { set(m, "/trunks", array{}); set(m, "/users", array{}) }))
+	if err == nil {
+		t.Errorf("references into nothing load: %v", s)
 	}
 }
 
@@ -390,6 +433,12 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"version":1,"users":[{"id":"a","id":"b"}],"x":[[{}]],"site":null}`))
 	f.Add([]byte(`{"users":[{"extension":"1","forward":{"always":"1"}}],"trunks":[{"address":"[::]:1"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		var decoded, oracle Document
+		if errs, _ := decode(data, &decoded); len(errs) == 0 {
+			if err := json.Unmarshal(data, &oracle); err != nil || !reflect.DeepEqual(decoded, oracle) {
+				t.Fatalf("decoded as %+v; encoding/json: %+v, %v", decoded, oracle, err)
+			}
+		}
 		s, err := Load(data)
 		if err != nil {
 			all, ok := err.(Errors)

@@ -25,6 +25,7 @@ type Site struct {
 	emergency []string
 	test      []string
 	domains   []string
+	digests   []string
 
 	byID       map[string]*User
 	byUsername map[string]*User
@@ -96,6 +97,12 @@ func (s *Site) Trunk(id string) (*Trunk, bool) { t, ok := s.byTrunkID[id]; retur
 
 // Zone finds a zone by Zone.ID.
 func (s *Site) Zone(id string) (*Zone, bool) { z, ok := s.zones[id]; return z, ok }
+
+// Algorithms returns the Digest algorithms to challenge phones with, best first. It is one list for the site, since a
+// list of each user's own would tell users from strangers, and only of algorithms that all users have: a phone
+// takes the best that it knows and would fail for want of the HA1 value. A site whose phones stumble over a challenge
+// that they do not know (baresip 1.0 gives up at SHA-256) leaves SHA-256 out of its document.
+func (s *Site) Algorithms() []string { return s.digests }
 
 // Domains returns the domains that mean this site, the site's own first, in lower case.
 func (s *Site) Domains() []string { return s.domains }

@@ -58,6 +58,19 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// The example's passwords are "secret-" and the user name.
+func TestExampleHA1(t *testing.T) {
+	d := example(t).Doc()
+	for _, u := range d.Users {
+		for _, algorithm := range []string{SHA256, MD5} {
+			want, err := HA1(algorithm, u.Auth.Username, d.Site.Domain, "secret-"+u.Auth.Username)
+			if err != nil || u.Auth.HA1[algorithm] != want {
+				t.Errorf("%s %s: %s, %v; want %s", u.ID, algorithm, u.Auth.HA1[algorithm], err, want)
+			}
+		}
+	}
+}
+
 func TestLookup(t *testing.T) {
 	s := example(t)
 	for number, want := range map[string]string{

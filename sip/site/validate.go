@@ -39,11 +39,11 @@ func validate(d *Document) (*Site, []Error, []Error) {
 }
 
 func (c *check) wrong(path, problem, fix string) {
-	c.errs = append(c.errs, Error{Path: path, Problem: problem, Fix: fix})
+	c.errs = note(c.errs, Error{Path: path, Problem: problem, Fix: fix})
 }
 
 func (c *check) doubtful(path, problem, fix string) {
-	c.warnings = append(c.warnings, Error{Path: path, Problem: problem, Fix: fix})
+	c.warnings = note(c.warnings, Error{Path: path, Problem: problem, Fix: fix})
 }
 
 func at(list string, i int) string { return "/" + list + "/" + strconv.Itoa(i) }

@@ -26,6 +26,16 @@ func (c *check) users() {
 		c.zoneRef(path+"/zone", u.Zone)
 		c.between(path+"/no_answer_after_s", u.NoAnswerAfter, 1, 600)
 	}
+	// People call back the number that they were shown.
+	const nobody, fix = "is nobody's number here: who calls it back reaches nobody", "make it a BYOC number of the user who answers for the site"
+	if n := c.doc.Site.MainNumber; n != "" && c.byNumber[n] == nil {
+		c.doubtful("/site/main_number", nobody, fix)
+	}
+	for i, t := range c.doc.Trunks {
+		if t.MainNumber != c.doc.Site.MainNumber && c.byNumber[t.MainNumber] == nil {
+			c.doubtful(at("trunks", i)+"/main_number", nobody, fix)
+		}
+	}
 }
 
 // userNumbers checks the four forms; each number belongs to one user, in one form.
