@@ -19,26 +19,25 @@ type listener struct {
 	l    net.Listener
 	cfg  *tls.Config
 
-	handshakes chan struct{} // a slot each
-
-	mu      sync.Mutex
-	total   int
-	sources map[netip.Addr]*source
+	mu         sync.Mutex
+	total      int // connections and handshakes
+	handshakes int // of them, under way
+	sources    map[netip.Addr]*source
 }
 
 // source is one address's share.
 type source struct {
-	conns  int
-	tokens float64
-	seen   time.Time
+	conns      int
+	handshakes int
+	tokens     float64
+	seen       time.Time
 }
 
 // sourcesKept bounds the memory about addresses without a connection.
 const sourcesKept = 8192
 
 func newListener(s *Stack, side Side, l net.Listener, cfg *tls.Config) *listener {
-	return &listener{s: s, side: side, l: l, cfg: cfg,
-		handshakes: make(chan struct{}, s.o.Limits.Handshakes), sources: make(map[netip.Addr]*source)}
+	return &listener{s: s, side: side, l: l, cfg: cfg, sources: make(map[netip.Addr]*source)}
 }
 
 func (l *listener) serve(ctx context.Context) error {
@@ -66,14 +65,6 @@ func (l *listener) serve(ctx context.Context) error {
 			raw.Close()
 			continue
 		}
-		select {
-		case l.handshakes <- struct{}{}:
-		default:
-			l.release(addr)
-			l.s.counters.RefusedConns.Add(1)
-			raw.Close()
-			continue
-		}
 		l.s.wg.Add(1)
 		go func() { // a short-lived goroutine, so that the handshake's deep stack is not kept for the connection's life
 			defer l.s.wg.Done()
@@ -87,10 +78,12 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr)
 	defer cancel()
 	t := tls.Server(raw, l.cfg)
 	err := t.HandshakeContext(ctx)
-	<-l.handshakes
+	l.settled(addr)
 	if err != nil {
 		l.s.counters.HandshakeFailures.Add(1)
-		l.s.log.Info("TLS handshake failed", "side", l.side, "source", raw.RemoteAddr().String(), "err", err)
+		if !l.s.quiet(handshakeFailed, time.Now()) {
+			l.s.log.Info("TLS handshake failed", "side", l.side, "source", raw.RemoteAddr().String(), "err", err)
+		}
 		raw.Close()
 		l.release(addr)
 		return
@@ -99,7 +92,9 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr)
 	if f := l.s.o.Authorize; f != nil {
 		if err := f(c); err != nil {
 			l.s.counters.Unauthorized.Add(1)
-			l.s.log.Warn("connection refused", "side", l.side, "source", raw.RemoteAddr().String(), "err", err)
+			if !l.s.quiet(unauthorized, time.Now()) {
+				l.s.log.Warn("connection refused", "side", l.side, "source", raw.RemoteAddr().String(), "err", err)
+			}
 			t.Close()
 			l.release(addr)
 			return
@@ -114,12 +109,13 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr)
 	}
 }
 
-// admit takes a place for a connection from the address.
+// admit takes a place and a handshake for a connection from the address. A quarter of the handshakes is the most that one
+// source may have under way, or a single one that stays silent would lock everybody out.
 func (l *listener) admit(addr netip.Addr, now time.Time) bool {
 	lim := &l.s.o.Limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total >= lim.Connections {
+	if l.total >= lim.Connections || l.handshakes >= lim.Handshakes {
 		return false
 	}
 	src := l.sources[addr]
@@ -132,31 +128,40 @@ func (l *listener) admit(addr netip.Addr, now time.Time) bool {
 	}
 	src.tokens = min(float64(lim.AcceptRate), src.tokens+now.Sub(src.seen).Seconds()*float64(lim.AcceptRate))
 	src.seen = now
-	if src.conns >= lim.PerSource || src.tokens < 1 {
+	if src.conns >= lim.PerSource || src.handshakes >= max(1, lim.Handshakes/4) || src.tokens < 1 {
 		return false
 	}
 	src.tokens--
 	src.conns++
+	src.handshakes++
 	l.total++
+	l.handshakes++
 	return true
+}
+
+// settled gives the handshake back; the place stays taken.
+func (l *listener) settled(addr netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handshakes--
+	l.sources[addr].handshakes-- // there as long as it has a connection
 }
 
 func (l *listener) release(addr netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total--
-	if src := l.sources[addr]; src != nil {
-		src.conns--
-		if src.conns <= 0 && len(l.sources) > sourcesKept {
-			delete(l.sources, addr)
-		}
+	src := l.sources[addr]
+	src.conns--
+	if src.conns == 0 && len(l.sources) > sourcesKept {
+		delete(l.sources, addr)
 	}
 }
 
 // sweep forgets idle addresses.
 func (l *listener) sweep(now time.Time) {
 	for a, src := range l.sources {
-		if src.conns <= 0 && now.Sub(src.seen) > time.Second {
+		if src.conns == 0 && now.Sub(src.seen) > time.Second {
 			delete(l.sources, a)
 		}
 	}

@@ -17,9 +17,16 @@ import (
 )
 
 // tcp opens a bare connection.
-func (b *box) tcp() net.Conn {
+func (b *box) tcp() net.Conn { return b.tcpFrom(1) }
+
+// from is a dialler that leaves from 127.0.0.n.
+func from(n byte) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, n)}, Timeout: patience}
+}
+
+func (b *box) tcpFrom(n byte) net.Conn {
 	b.t.Helper()
-	c, err := net.DialTimeout("tcp4", b.Addr(Access).String(), patience)
+	c, err := from(n).Dial("tcp4", b.Addr(Access).String())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -47,25 +54,32 @@ func TestHandshakeDeadline(t *testing.T) {
 	tcpClosed(t, silent)
 	tcpClosed(t, partial)
 	good.works()
-	if n := b.Counters().HandshakeFailures.Load(); n != 3 {
-		t.Errorf("%d handshake failures, want 3", n)
-	}
+	eventually(t, "three failures counted", func() bool { return b.Counters().HandshakeFailures.Load() == 3 })
 	eventually(t, "places given back", func() bool { return b.listeners[0].places() == 1 })
 }
 
 func TestHandshakeSlots(t *testing.T) {
-	b := start(t, Options{Limits: Limits{Handshakes: 2, HandshakeTimeout: time.Minute}})
+	b := start(t, Options{Limits: Limits{Handshakes: 8, HandshakeTimeout: time.Minute}})
 	good := b.dial()
+	good.works()
 	one, two := b.tcp(), b.tcp()
-	eventually(t, "both slots taken", func() bool { return len(b.listeners[0].handshakes) == 2 })
+	eventually(t, "one source's share taken", func() bool { return b.listeners[0].shaking() == 2 })
 	tcpClosed(t, b.tcp())
+	b.dialFrom(2).works() // another source is not locked out
+	eventually(t, "that is done", func() bool { return b.listeners[0].shaking() == 2 })
+	for i := range byte(3) {
+		b.tcpFrom(3 + i)
+		b.tcpFrom(3 + i)
+	}
+	eventually(t, "all taken", func() bool { return b.listeners[0].shaking() == 8 })
+	tcpClosed(t, b.tcpFrom(9))
 	good.works()
 	one.Close()
-	eventually(t, "a slot is free", func() bool { return len(b.listeners[0].handshakes) == 1 })
-	b.dial().works()
+	eventually(t, "one is free", func() bool { return b.listeners[0].shaking() == 7 })
+	b.dialFrom(9).works()
 	two.Close()
-	if n := b.Counters().RefusedConns.Load(); n != 1 {
-		t.Errorf("%d refused, want 1", n)
+	if n := b.Counters().RefusedConns.Load(); n != 2 {
+		t.Errorf("%d refused, want 2", n)
 	}
 }
 
@@ -81,7 +95,7 @@ func TestCaps(t *testing.T) {
 				p.works()
 			}
 			// Another address still gets in, unless the house is full.
-			d := tls.Dialer{Config: b.config(), NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}, Timeout: patience}}
+			d := tls.Dialer{Config: b.config(), NetDialer: from(9)}
 			c, err := d.Dial("tcp4", b.Addr(Access).String())
 			if (err == nil) != (lim.PerSource == 3) {
 				t.Errorf("another source: %v", err)
@@ -102,6 +116,7 @@ func TestAcceptRate(t *testing.T) {
 	count := func(addr netip.Addr) (n int) {
 		for range 30 {
 			if l.admit(addr, now) {
+				l.settled(addr)
 				l.release(addr)
 				n++
 			}
@@ -134,6 +149,7 @@ func TestSourcesBounded(t *testing.T) {
 		if !l.admit(addr, now) {
 			t.Fatal("refused")
 		}
+		l.settled(addr)
 		l.release(addr)
 		if n := len(l.sources); n > sourcesKept+100 {
 			t.Fatalf("%d addresses kept", n)
@@ -177,9 +193,7 @@ func TestUnauthenticatedIdle(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	phone.works()
-	if len(b.Conns()) != 1 || !b.Conns()[0].Authenticated() {
-		t.Errorf("%d connections", len(b.Conns()))
-	}
+	eventually(t, "the phone alone is left", func() bool { return len(b.Conns()) == 1 && b.Conns()[0].Authenticated() })
 }
 
 // Authenticating lifts the stranger's deadline in whatever state the read loop is.
@@ -358,7 +372,7 @@ func TestHeldInput(t *testing.T) {
 	var strangers []*peer
 	for range 10 {
 		p := b.dial()
-		p.send(long[:len(long)-1])
+		io.WriteString(p.Conn, long[:len(long)-1]) // fails for those who are closed
 		strangers = append(strangers, p)
 	}
 	eventually(t, "the surplus is closed", func() bool { return b.Counters().Overflows.Load() >= 7 })
@@ -476,4 +490,59 @@ func TestListenErrors(t *testing.T) {
 	if s.Addr(Access).IsValid() {
 		t.Error("an address without a listener")
 	}
+}
+
+func TestQuiet(t *testing.T) {
+	s, now, lines := New(Options{}), time.Unix(1000, 0), 0
+	for range 3000 {
+		now = now.Add(time.Millisecond)
+		if !s.quiet(framingLost, now) {
+			lines++
+		}
+	}
+	if lines != 3 {
+		t.Errorf("%d lines in 3 s", lines)
+	}
+	if s.quiet(handshakeFailed, now) {
+		t.Error("another event is silenced")
+	}
+}
+
+// A peer that reads a byte now and then does not hold Hangup, and with it the place, for long.
+func TestHangupBounded(t *testing.T) {
+	closed := make(chan *Conn, 1)
+	b := start(t, Options{Limits: Limits{QueuedBytes: 1 << 30, WriteTimeout: 200 * time.Millisecond}, OnClosed: func(c *Conn) { closed <- c }})
+	p := b.dial()
+	p.works()
+	c := b.Conns()[0]
+	msg := outgoing(sip.MESSAGE)
+	msg.SetBody(make([]byte, 32<<10))
+	stop := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() { // enough for each write to get through in time
+		buf := make([]byte, 256<<10)
+		for {
+			if _, err := p.NetConn().Read(buf); err != nil {
+				return
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
+	for range 4000 {
+		if err := c.Write(msg); err != nil {
+			break
+		}
+	}
+	at := time.Now()
+	c.Hangup()
+	if d := time.Since(at); d > 2*time.Second {
+		t.Errorf("Hangup took %v", d)
+	}
+	await(t, "OnClosed", closed)
+	close(stop)
+	reader.Wait()
 }

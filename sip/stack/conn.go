@@ -173,8 +173,6 @@ func (c *Conn) drain() {
 		if len(c.queue) == 0 || c.closed {
 			c.writing = false
 			c.queue = nil
-			c.s.held.Add(-int64(c.queued))
-			c.queued = 0
 			c.drained.Broadcast()
 			c.mu.Unlock()
 			return
@@ -197,8 +195,11 @@ func (c *Conn) Hangup() {
 	c.Close()
 }
 
-// flush waits until the queue is written or the connection closed, at the longest the write timeout.
+// flush waits until the queue is written or the connection closed, at the longest the write timeout: a peer that reads
+// a little now and then gets no more.
 func (c *Conn) flush() {
+	cut := time.AfterFunc(c.s.o.Limits.WriteTimeout, func() { c.raw.NetConn().Close() }) // the writer then fails, and closes
+	defer cut.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.writing && !c.closed {
@@ -226,6 +227,8 @@ func (c *Conn) Close() {
 		return
 	}
 	c.closed = true
+	c.s.held.Add(-int64(c.queued))
+	c.queue, c.queued = nil, 0
 	c.drained.Broadcast()
 	c.mu.Unlock()
 	// tls.Conn.Close says goodbye first, for up to 5 s when the peer does not read: cut that short.

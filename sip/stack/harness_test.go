@@ -20,6 +20,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,7 +138,11 @@ func (b *box) config() *tls.Config {
 }
 
 func (b *box) tryDial(side Side, cfg *tls.Config) (*peer, error) {
-	d := tls.Dialer{Config: cfg, NetDialer: &net.Dialer{Timeout: patience}}
+	return b.dialWith(from(1), side, cfg)
+}
+
+func (b *box) dialWith(from *net.Dialer, side Side, cfg *tls.Config) (*peer, error) {
+	d := tls.Dialer{Config: cfg, NetDialer: from}
 	c, err := d.Dial("tcp4", b.Addr(side).String())
 	if err != nil {
 		return nil, err
@@ -147,9 +152,12 @@ func (b *box) tryDial(side Side, cfg *tls.Config) (*peer, error) {
 	return p, nil
 }
 
-func (b *box) dial() *peer {
+func (b *box) dial() *peer { return b.dialFrom(1) }
+
+// dialFrom connects a phone from 127.0.0.n.
+func (b *box) dialFrom(n byte) *peer {
 	b.t.Helper()
-	p, err := b.tryDial(Access, b.config())
+	p, err := b.dialWith(from(n), Access, b.config())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -290,3 +298,14 @@ func (l *listener) places() int {
 	defer l.mu.Unlock()
 	return l.total
 }
+
+func (l *listener) shaking() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.handshakes
+}
+
+// atomicCount counts calls of OnClosed.
+type atomicCount struct{ n atomic.Int32 }
+
+func (a *atomicCount) add(*Conn) { a.n.Add(1) }

@@ -109,7 +109,9 @@ func (c *Conn) keepalive(data []byte) int {
 // body.
 func (c *Conn) framingLost(head []byte, err error) {
 	c.s.counters.Malformed.Add(1)
-	c.s.log.Info("framing lost", "side", c.side, "source", c.remote.String(), "err", err)
+	if !c.s.quiet(framingLost, time.Now()) {
+		c.s.log.Info("framing lost", "side", c.side, "source", c.remote.String(), "err", err)
+	}
 	status, reason := framingStatus(err)
 	c.refuse(head, status, reason)
 	c.flush()

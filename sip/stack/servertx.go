@@ -69,7 +69,8 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 	return t.conn.Write(res)
 }
 
-// OnCancel sets what a CANCEL does; it runs at once if the CANCEL has come already. The CANCEL itself is answered by
+// OnCancel sets what a CANCEL does; it runs at once if the CANCEL has come already, else from the read loop, so it must
+// not block. The CANCEL itself is answered by
 // the stack; the INVITE's 487 is the caller's to send.
 func (t *ServerTx) OnCancel(f func()) {
 	t.mu.Lock()

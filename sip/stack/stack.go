@@ -55,7 +55,7 @@ type Options struct {
 type Limits struct {
 	Connections         int           // of one listener, default 12000
 	PerSource           int           // connections of one IP address, default 1024
-	Handshakes          int           // TLS handshakes under way at once, default 512
+	Handshakes          int           // TLS handshakes under way at once, default 512; a quarter of them for one source
 	HandshakeTimeout    time.Duration // default 5 s
 	AcceptRate          int           // new connections a second of one source, default 1000 (and as burst)
 	UnauthenticatedIdle time.Duration // a connection that has not authenticated by then is closed, default 30 s
@@ -134,8 +134,9 @@ type Stack struct {
 	servers serverTxs
 
 	counters Counters
-	held     atomic.Int64   // bytes of unfinished messages and of output queues
-	wg       sync.WaitGroup // read loops, handlers, writers
+	logged   [3]atomic.Int64 // when an event was last logged, Unix nanoseconds
+	held     atomic.Int64    // bytes of unfinished messages and of output queues
+	wg       sync.WaitGroup  // read loops, handlers, writers
 	closing  atomic.Bool
 }
 
@@ -157,6 +158,20 @@ func New(o Options) *Stack {
 	s.clients.init()
 	s.servers.init()
 	return s
+}
+
+// The events that a stranger can cause at will.
+const (
+	handshakeFailed = iota
+	unauthorized
+	framingLost
+)
+
+// quiet tells whether the event may be logged: once a second, since a flood must not fill the log. The counters hold the
+// totals.
+func (s *Stack) quiet(event int, now time.Time) bool {
+	last := s.logged[event].Load()
+	return now.UnixNano()-last < int64(time.Second) || !s.logged[event].CompareAndSwap(last, now.UnixNano())
 }
 
 // Counters returns the live counters.

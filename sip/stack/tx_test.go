@@ -335,8 +335,9 @@ func TestServerDuplicate(t *testing.T) {
 	// Requests of a client without unique branches (RFC 2543) are told apart by the rest.
 	old := strings.Replace(request("INVITE"), "branch=z9hG4bK", "branch=", 1)
 	p.send(old + old + strings.Replace(old, "CSeq: 1", "CSeq: 2", 1))
-	await(t, "first", txs).Reply(603, "Decline")
-	await(t, "second", txs).Reply(603, "Decline")
+	one, two := await(t, "first", txs), await(t, "second", txs) // the repetition was between them
+	one.Reply(603, "Decline")
+	two.Reply(603, "Decline")
 	p.response(603)
 	p.response(603)
 	p.works()

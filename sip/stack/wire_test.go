@@ -209,6 +209,8 @@ func TestResponse(t *testing.T) {
 	}
 	p.send(request("OPTIONS"))
 	p.response(100) // the second final of the INVITE was dropped
+	p.response(180)
+	p.response(486)
 }
 
 // Hangup lets what is queued out, then closes.
