@@ -153,7 +153,7 @@ func (s *Server) check(tx *stack.ServerTx, st *site.Site, name, header string) (
 	now := time.Now()
 	cred, answered := credentials(req, st.Doc().Site.Domain)
 	if !answered {
-		s.challenge(tx, d, now, false)
+		s.challenge(tx, st, d, now, false)
 		return nil, false
 	}
 	var ha1 map[string]string
@@ -166,7 +166,7 @@ func (s *Server) check(tx *stack.ServerTx, st *site.Site, name, header string) (
 		return user, true
 	}
 	if r.Stale {
-		s.challenge(tx, d, now, true)
+		s.challenge(tx, st, d, now, true)
 		return nil, false
 	}
 	s.totals.Failed.Add(1)
@@ -176,9 +176,9 @@ func (s *Server) check(tx *stack.ServerTx, st *site.Site, name, header string) (
 		s.o.Log.Warn("authentication failed", "source", source.String(), "claimed", clip(name), "header", header, "why", r.Reason)
 	}
 	if wait == 0 {
-		s.challenge(tx, d, now, false)
+		s.challenge(tx, st, d, now, false)
 	} else {
-		time.AfterFunc(wait, func() { s.challenge(tx, d, time.Now(), false) })
+		time.AfterFunc(wait, func() { s.challenge(tx, st, d, time.Now(), false) })
 	}
 	return nil, false
 }
@@ -198,10 +198,10 @@ func credentials(req *sip.Request, realm string) (digest.Credentials, bool) {
 	return digest.Credentials{}, false
 }
 
-func (s *Server) challenge(tx *stack.ServerTx, d *digest.Server, now time.Time, stale bool) {
+func (s *Server) challenge(tx *stack.ServerTx, st *site.Site, d *digest.Server, now time.Time, stale bool) {
 	s.totals.Challenged.Add(1)
 	res := tx.Response(401, "Unauthorized")
-	for _, v := range d.Challenges(now, stale, nil) {
+	for _, v := range d.Challenges(now, stale, st.Algorithms()) {
 		res.AppendHeader(sip.NewHeader("WWW-Authenticate", v))
 	}
 	tx.Respond(res)

@@ -168,6 +168,7 @@ func newSite(d *Document) *Site {
 		doc:        d,
 		emergency:  join(emergencyNumbers(d.DialPlan.Country), d.Emergency.Numbers),
 		test:       join(testNumbers(d.DialPlan.Country), d.Emergency.TestNumbers),
+		digests:    commonAlgorithms(d.Users),
 		byID:       make(map[string]*User, len(d.Users)),
 		byUsername: make(map[string]*User, len(d.Users)),
 		byNumber:   make(map[string]*User, 4*len(d.Users)),
