@@ -107,6 +107,13 @@ func TestEventTimeLine(t *testing.T) {
 	if h := send(5, 9_999_999, event); h.Timestamp-first.Timestamp != 4*960 {
 		t.Errorf("the next event lies at %d", h.Timestamp-first.Timestamp)
 	}
+	// Another event with the same timestamp, after a pause.
+	at += eventPause
+	again := send(6, 9_999_999, event)
+	if d := again.Timestamp - first.Timestamp; d != 4*960+2*48000 {
+		t.Errorf("the same timestamp again lies at %d", d)
+	}
+	at -= eventPause
 	// An event before any audio of its source, a second after the last audio.
 	at += 980 * time.Millisecond
 	fresh := &Leg{}

@@ -32,6 +32,7 @@ type source struct {
 	shift      uint16 // of sequence numbers
 	floor      uint16 // sequence number of the oldest packet that still belongs here; those before would fall among another source's
 	last       uint16 // highest sequence number
+	clock      uint32 // of stampShift, Hz
 	timed      bool   // stampShift is known: audio has come
 	stampShift uint32
 }
@@ -42,7 +43,11 @@ type placed struct {
 	leg     *Leg
 	ssrc    uint32
 	in, out uint32
+	at      time.Duration // last report
 }
+
+// eventPause ends an event: its reports come every 50 ms or faster (RFC 4733 §2.5.1.2), and some devices give all events one timestamp.
+const eventPause = 2 * time.Second
 
 // eventSlack is how far an event's timestamp may be from the audio's time line, in seconds. Peers write events on the audio time line
 // even where telephone-event has another clock rate (both run in one SSRC, RFC 4733 §2.1), but one that counted in the event's
@@ -61,6 +66,7 @@ func (o *outgoing) adopt(e *endpoint) {
 	if !o.started || o.wrapped {
 		o.ssrc, o.sequence, o.wrapped = e.ssrc, e.sequence, false
 		o.packets, o.octets = 0, 0
+		o.source = source{} // its shift belongs to the old numbers
 	}
 	o.started, o.sealer = true, e.send
 }
@@ -90,6 +96,9 @@ func (o *outgoing) number(h *rtp.Header, from *Leg, link uint32, k kind, clock u
 			s.floor = s.last - rtp.MaxMisorder // keeps the comparison within half the number space
 		}
 	}
+	if s.clock != clock { // the codec was changed on the way
+		s.clock, s.timed = clock, false
+	}
 	in := h.Timestamp
 	switch {
 	case k == event:
@@ -115,7 +124,8 @@ func (o *outgoing) number(h *rtp.Header, from *Leg, link uint32, k kind, clock u
 
 // eventStamp places an event on the audio's time line.
 func (o *outgoing) eventStamp(h *rtp.Header, from *Leg, clock uint32, now time.Duration) uint32 {
-	if e := &o.event; e.leg == from && e.ssrc == h.SSRC && e.in == h.Timestamp {
+	if e := &o.event; e.leg == from && e.ssrc == h.SSRC && e.in == h.Timestamp && now-e.at < eventPause {
+		e.at = now
 		return e.out
 	}
 	out := o.expected(clock, now)
@@ -125,7 +135,7 @@ func (o *outgoing) eventStamp(h *rtp.Header, from *Leg, clock uint32, now time.D
 			out = moved
 		}
 	}
-	o.event = placed{leg: from, ssrc: h.SSRC, in: h.Timestamp, out: out}
+	o.event = placed{leg: from, ssrc: h.SSRC, in: h.Timestamp, out: out, at: now}
 	return out
 }
 

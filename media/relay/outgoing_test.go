@@ -39,8 +39,8 @@ func TestOrderAroundAChangeOfSource(t *testing.T) {
 		t.Error("the roll-over was not noticed")
 	}
 	o.adopt(&endpoint{ssrc: 8, sequence: 3, send: &srtp.Sealer{}})
-	if o.ssrc != 8 || o.sequence != 3 {
-		t.Error("a new key after a roll-over needs a new SSRC")
+	if h := (rtp.Header{SSRC: 2, Sequence: 101}); !o.number(&h, b, 1, audio, 8000, time.Second) || h.SSRC != 8 || h.Sequence != 4 {
+		t.Errorf("a new key after a roll-over needs a new SSRC: %v", h)
 	}
 	o.adopt(&endpoint{ssrc: 9, sequence: 3, send: &srtp.Sealer{}})
 	if o.ssrc != 8 {
@@ -71,6 +71,9 @@ func TestTimeLine(t *testing.T) {
 	}
 	if d := stamp(a, 1, 900, 2020*time.Millisecond) - first; d != 160+8001 {
 		t.Errorf("two sources at once: %d", d) // still forward
+	}
+	if o.stamp-first != 160+8001 {
+		t.Errorf("the time line stands at %d", o.stamp-first)
 	}
 	if d := stamp(b, 3, 70, 50*time.Hour) - first; d != uint32(160+8001+8000*(50*3600-2)-160) {
 		t.Errorf("after a long pause: %d", d)
