@@ -181,13 +181,17 @@ func (b *Branch) phones() {
 
 // NewPhone makes a phone of a person for a list of servers; the caller runs it.
 func (b *Branch) NewPhone(p *Person, servers ...phone.Server) *phone.Phone {
-	desk := firstDesk
+	desk, instance := firstDesk, "urn:uuid:5d1c0a8e-0000-4000-8000-00000000"+p.Extension
+	retry := 300 * time.Millisecond // phones do not try in step with each other
 	for range int(p.Extension[3] - '1') {
-		desk = desk.Next()
+		desk, retry = desk.Next(), retry+100*time.Millisecond
+	}
+	if p.Second {
+		instance = "urn:uuid:5d1c0a8e-0000-4000-8000-00010000" + p.Extension
 	}
 	cfg := phone.Config{
-		Local: desk, Servers: servers, Roots: b.authority.Pool(), Expires: registrationTime, Home: homeEvery,
-		Instance: "urn:uuid:5d1c0a8e-0000-4000-8000-00000000" + p.Extension,
+		Local: desk, Servers: servers, Roots: b.authority.Pool(), Expires: registrationTime, Home: homeEvery, Retry: retry,
+		Instance: instance,
 		UA: ua.Config{User: p.Extension, Domain: Domain, Name: p.Name, Password: p.Password, Algorithms: p.Algorithms, UserAgent: Agent, Incoming: p.incoming,
 			Voice: voice.Config{Codecs: p.Codecs, Suites: p.Suites, EventClock: p.EventClock, Hz: p.Hz, Recording: p.Recording}},
 	}

@@ -27,6 +27,7 @@ type Person struct {
 	Recording                 int
 	EventClock                uint32
 	OnlyWhenTold              bool // the phone does not go home by itself
+	Second                    bool // this is the person's second phone
 
 	Phone     *phone.Phone
 	behaviour atomic.Pointer[ua.Behaviour]
@@ -34,6 +35,12 @@ type Person struct {
 
 // Behave sets how the phone takes its next calls; the zero Behaviour is the usual one, a short ring and an answer.
 func (p *Person) Behave(b ua.Behaviour) { p.behaviour.Store(&b) }
+
+// SecondPhone is another phone of the same person; it has a tone of its own.
+func (p *Person) SecondPhone(hz float64) *Person {
+	return &Person{Extension: p.Extension, Name: p.Name, Password: p.Password, BYOC: p.BYOC, Cloud: p.Cloud, Codecs: p.Codecs,
+		Suites: p.Suites, Algorithms: p.Algorithms, Hz: hz, Recording: p.Recording, EventClock: p.EventClock, Second: true}
+}
 
 func (p *Person) incoming(*sip.Request) ua.Behaviour {
 	if b := p.behaviour.Load(); b != nil && *b != (ua.Behaviour{}) {

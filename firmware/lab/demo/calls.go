@@ -58,29 +58,91 @@ func (s *story) inside() []script.Step {
 				if err != nil {
 					return err
 				}
-				if err := a.Hold(ctx); err != nil {
+				if err := holdAndResume(ctx, a, b); err != nil {
 					return err
-				}
-				if !b.Held() {
-					return fmt.Errorf("the held phone was not told")
-				}
-				if err := silence(ctx, b, 500*time.Millisecond); err != nil {
-					return fmt.Errorf("while held: %w", err)
 				}
 				n.Saw("silent while held")
-				if err := a.Resume(ctx); err != nil {
-					return err
-				}
-				if b.Held() {
-					return fmt.Errorf("the phone was not told that it is no longer held")
-				}
 				if err := tones(ctx, n, a, s.Person("1003").Hz, b, s.Person("1005").Hz); err != nil {
 					return fmt.Errorf("after the resume: %w", err)
 				}
 				return hangUp(ctx, a, b)
 			},
 		},
+		{
+			Name: "Both phones of 1003 ring", Want: "the first to answer has the call, the other stops: completed elsewhere",
+			Do: s.fork,
+		},
 	}
+}
+
+// holdAndResume holds from a's side: b is told and hears nothing, then is told that it is over.
+func holdAndResume(ctx context.Context, a, b *ua.Call) error {
+	if err := a.Hold(ctx); err != nil {
+		return err
+	}
+	if !b.Held() {
+		return fmt.Errorf("the held phone was not told")
+	}
+	if err := silence(ctx, b, 500*time.Millisecond); err != nil {
+		return fmt.Errorf("while held: %w", err)
+	}
+	if err := a.Resume(ctx); err != nil {
+		return err
+	}
+	if b.Held() {
+		return fmt.Errorf("the phone was not told that it is no longer held")
+	}
+	return nil
+}
+
+// fork lets a second phone of 1003 register and answer first.
+func (s *story) fork(ctx context.Context, n *script.Notes) error {
+	const hz = 350
+	first := s.Person("1003")
+	second := first.SecondPhone(hz)
+	p := s.NewPhone(second, s.Servers[len(s.Servers)-1])
+	on, off := context.WithCancel(ctx)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		p.Run(on)
+	}()
+	defer func() {
+		off()
+		<-gone
+	}()
+	if _, err := p.WaitAt(ctx, branch.BoxPlace); err != nil {
+		return err
+	}
+	first.Behave(ua.Behaviour{Never: true})
+	defer first.Behave(ua.Behaviour{})
+	drain(first.Phone.Incoming())
+	a, err := s.Person("1005").Phone.Dial("1003", ua.DialOptions{})
+	if err != nil {
+		return err
+	}
+	lost, err := fetch(ctx, a, first.Phone.Incoming())
+	if err != nil {
+		return err
+	}
+	won, err := fetch(ctx, a, p.Incoming())
+	if err != nil {
+		return err
+	}
+	if err := both(ctx, a, won); err != nil {
+		return err
+	}
+	if err := lost.WaitEnd(ctx); err != nil {
+		return err
+	}
+	if lost.EndedBy() != "cancelled" || !strings.Contains(strings.ToLower(lost.Reason()), "completed elsewhere") {
+		return fmt.Errorf("the other phone stopped as %q with the reason %q", lost.EndedBy(), lost.Reason())
+	}
+	n.Saw("both rang, one answered, the other was told: %s", lost.Reason())
+	if err := tones(ctx, n, a, hz, won, s.Person("1005").Hz); err != nil {
+		return err
+	}
+	return hangUp(ctx, a, won)
 }
 
 // outsideWorld are calls over the SBC.
@@ -132,7 +194,7 @@ func (s *story) outsideWorld() []script.Step {
 			},
 		},
 		{
-			Name: "The PSTN calls 1004's number", Want: "the phone rings with the caller's number; tones both ways",
+			Name: "The PSTN calls 1004's number", Want: "the phone shows the caller's number; tones, hold and digits work",
 			Do: func(ctx context.Context, n *script.Notes) error {
 				dave := s.Person("1004")
 				drain(dave.Phone.Incoming())
@@ -155,6 +217,12 @@ func (s *story) outsideWorld() []script.Step {
 				}
 				n.Saw("caller %s", branch.PSTNCaller)
 				if err := tones(ctx, n, a, dave.Hz, b, branch.PSTNTone); err != nil {
+					return err
+				}
+				if err := holdAndResume(ctx, a, b); err != nil {
+					return fmt.Errorf("the PSTN side holds: %w", err)
+				}
+				if err := digits(ctx, n, b, a, "7"); err != nil {
 					return err
 				}
 				return hangUp(ctx, a, b) // the SBC hangs up

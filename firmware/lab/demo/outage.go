@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -128,7 +129,33 @@ func (s *story) outage() []script.Step {
 				return nil
 			},
 		},
+		{
+			Name: "A wrong password and an unknown user", Want: "both refused, and in the same way",
+			Do: s.intruders,
+		},
 	}
+}
+
+// intruders are refused, an unknown user as one with a wrong password, so that extensions cannot be found out.
+func (s *story) intruders(ctx context.Context, n *script.Notes) error {
+	var answers []int
+	for _, extension := range []string{"1001", "9999"} {
+		p := s.Person("1001").SecondPhone(0)
+		p.Extension, p.Password = extension, "guess"
+		status, err := s.NewPhone(p, s.Servers[len(s.Servers)-1]).Try(ctx)
+		if err != nil && !errors.Is(err, ua.ErrRefused) {
+			return err
+		}
+		if status/100 != 4 {
+			return fmt.Errorf("REGISTER of %s with a wrong password answered %d", extension, status)
+		}
+		answers = append(answers, status)
+	}
+	n.Saw("answered %d and %d", answers[0], answers[1])
+	if answers[0] != answers[1] {
+		return fmt.Errorf("the answers tell which user exists: %d and %d", answers[0], answers[1])
+	}
+	return nil
 }
 
 // homecoming brings the cloud back while a call runs.

@@ -85,8 +85,11 @@ func (s *session) register(ctx context.Context, expires time.Duration) (int, err
 	req.AppendHeader(sip.NewHeader("User-Agent", s.p.cfg.UA.UserAgent))
 	req.SetBody(nil)
 	res, err := s.p.Agent.Do(ctx, s.conn, req)
-	if err != nil {
+	if res == nil {
 		return 0, err
+	}
+	if err != nil {
+		return res.StatusCode, err
 	}
 	s.cseq = max(s.cseq, res.CSeq().SeqNo)
 	if res.StatusCode == 200 {
