@@ -40,6 +40,8 @@ type Options struct {
 
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
+	// TrunkPatience is how long a trunk may be without any response before the next one is tried; default 4 s.
+	TrunkPatience time.Duration
 }
 
 // Agent holds the calls.
@@ -70,6 +72,9 @@ func New(o Options) *Agent {
 	}
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 1000
+	}
+	if o.TrunkPatience == 0 {
+		o.TrunkPatience = 4 * time.Second
 	}
 	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int)}
 }

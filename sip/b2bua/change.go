@@ -66,11 +66,7 @@ func (c *Call) request(l *leg, tx *stack.ServerTx) {
 	}
 }
 
-func (c *Call) refreshTarget(l *leg, req *sip.Request) {
-	if ct := req.Contact(); ct != nil {
-		l.dlg.target = *ct.Address.Clone()
-	}
-}
+func (c *Call) refreshTarget(l *leg, req *sip.Request) { l.dlg.retarget(req.Contact()) }
 
 // offerWithin handles a re-INVITE, or an UPDATE with an offer: a new address, key or direction of one side. The other
 // side is asked only when it is concerned: the direction changes, or the codec in use is no longer offered.
@@ -132,9 +128,7 @@ func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bo
 		c.changing = false
 		if err == nil && res.StatusCode < 300 {
 			far.ack(res.CSeq().SeqNo, nil)
-			if ct := res.Contact(); ct != nil {
-				far.dlg.target = *ct.Address.Clone()
-			}
+			far.dlg.retarget(res.Contact())
 		}
 		if c.state == Over {
 			return

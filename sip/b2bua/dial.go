@@ -191,7 +191,7 @@ func (c *Call) trunkConn(in gotConn) {
 		c.tryTrunk()
 		return
 	}
-	l.patience = c.after(trunkSilence, func() {
+	l.patience = c.after(c.agent.o.TrunkPatience, func() {
 		c.log.Warn("trunk does not answer", "trunk", l.trunk.ID)
 		l.cancelled = true
 		l.invite.Cancel()

@@ -80,15 +80,20 @@ func (d *dialog) accepted(res *sip.Response) {
 	if to := res.To(); to != nil {
 		d.remote.tag, _ = to.Params.Get("tag")
 	}
-	if ct := res.Contact(); ct != nil {
-		d.target = *ct.Address.Clone()
-	}
+	d.retarget(res.Contact())
 	d.routes = d.routes[:0]
 	rr := res.GetHeaders("record-route")
 	for i := len(rr) - 1; i >= 0; i-- {
 		if h, ok := rr[i].(*sip.RecordRouteHeader); ok {
 			d.routes = append(d.routes, *h.Address.Clone())
 		}
+	}
+}
+
+// retarget follows the peer's Contact (RFC 3261 §12.2), if requests can be sent there at all.
+func (d *dialog) retarget(ct *sip.ContactHeader) {
+	if ct != nil && ct.Address.Host != "" && (ct.Address.Scheme == "sip" || ct.Address.Scheme == "sips") {
+		d.target = *ct.Address.Clone()
 	}
 }
 
@@ -103,11 +108,8 @@ func dialogFrom(tx *stack.ServerTx) dialog {
 		remoteSeq: req.CSeq().SeqNo,
 		contact:   contactFor(tx.Conn()),
 	}
-	if ct := req.Contact(); ct != nil {
-		d.target = *ct.Address.Clone()
-	} else {
-		d.target = d.remote.uri
-	}
+	d.target = d.remote.uri // of a peer without a usable Contact
+	d.retarget(req.Contact())
 	for _, h := range req.GetHeaders("record-route") {
 		if rr, ok := h.(*sip.RecordRouteHeader); ok && len(d.routes) < 20 {
 			d.routes = append(d.routes, *rr.Address.Clone())
