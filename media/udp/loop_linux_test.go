@@ -94,6 +94,9 @@ func TestEcho(t *testing.T) {
 					t.Fatalf("%d bytes came back as %d: %v", size, n, err)
 				}
 			}
+			for end := time.Now().Add(5 * time.Second); l.Count().Sent != 4 && time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // a packet is counted after it is sent
+			}
 			if n := l.Count(); n.Received != 4 || n.Sent != 4 || n.SendErrors+n.RecvErrors+n.Oversized != 0 {
 				t.Errorf("%+v", n)
 			}
