@@ -235,14 +235,18 @@ func TestPortal(t *testing.T) {
 	// Another key in the boot file starts afresh; the last good one serves until then.
 	o.PublicKey = k3.public
 	r = newRig(t, o)
-	p.offer(doc(t, 11, "third key"), k3)
 	if err := r.Begin(ctx); err != nil {
 		t.Fatal(err)
 	}
+	p.offer(doc(t, 9, "new key"), k3) // the same bytes must be signed anew: "not modified" would not do
+	if got, err := r.Fetch(ctx, false); got != Adopted || err != nil {
+		t.Errorf("same document, third key: %s %v", got, err)
+	}
+	p.offer(doc(t, 11, "third key"), k3)
 	if got, err := r.Fetch(ctx, false); got != Adopted || err != nil {
 		t.Errorf("third key: %s %v", got, err)
 	}
-	r.expect(t, "9 new key", "11 third key")
+	r.expect(t, "9 new key", "9 new key", "11 third key")
 }
 
 func TestPortalMisbehaves(t *testing.T) {

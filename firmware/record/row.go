@@ -1,0 +1,96 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// row is the files of one kind: call.jsonl is the current one, call.1.jsonl the one before, and so on.
+type row struct {
+	dir   string
+	kind  string
+	bytes int64
+	files int
+
+	f    *os.File // nil: to be opened
+	size int64
+}
+
+// write appends a line. After an error the file is opened anew with the next line.
+func (r *row) write(text []byte) error {
+	if r.f != nil && r.size+int64(len(text)) >= r.bytes {
+		r.close()
+		if err := r.shift(); err != nil {
+			return err
+		}
+	}
+	if r.f == nil {
+		if err := r.open(); err != nil {
+			return err
+		}
+	}
+	n, err := r.f.Write(append(append(make([]byte, 0, len(text)+1), text...), '\n'))
+	r.size += int64(n)
+	if err != nil {
+		r.close()
+	}
+	return err
+}
+
+// open goes on with the current file; a line that a crash has torn is ended, so that it spoils none but itself.
+func (r *row) open() error {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(r.path(0), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil && size > 0 {
+		last := make([]byte, 1)
+		if _, err = f.ReadAt(last, size-1); err == nil && last[0] != '\n' {
+			_, err = f.Write([]byte{'\n'})
+			size++
+		}
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	r.f, r.size = f, size
+	return nil
+}
+
+// shift makes room for a new current file and lets the oldest go.
+func (r *row) shift() error {
+	for n := r.files - 1; n >= 0; n-- {
+		var err error
+		if n == r.files-1 {
+			err = os.Remove(r.path(n))
+		} else {
+			err = os.Rename(r.path(n), r.path(n+1))
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *row) path(n int) string {
+	if n == 0 {
+		return filepath.Join(r.dir, r.kind+".jsonl")
+	}
+	return filepath.Join(r.dir, fmt.Sprintf("%s.%d.jsonl", r.kind, n))
+}
+
+func (r *row) close() {
+	if r.f != nil {
+		r.f.Close()
+		r.f = nil
+	}
+}
