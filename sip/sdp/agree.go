@@ -18,8 +18,8 @@ func DefaultOffer() []Codec {
 }
 
 // OfferTo makes the list to offer to the second party out of what the first has offered: filtered, and with
-// telephone-event at the clock of every audio codec in it if the first party has telephone-event at any clock (the relay
-// re-times). used is what has been agreed or offered in the second party's dialog before, nil at first: a format keeps its payload
+// telephone-event at the clock of every audio codec in it and at 8000 Hz if the first party has telephone-event at any clock
+// (the relay re-times; many phones know 8000 alone, beside Opus too). used is what has been agreed or offered in the second party's dialog before, nil at first: a format keeps its payload
 // type there, and a type is not given to another format (RFC 3264 §8.3.2). Empty if no audio codec is left.
 func OfferTo(offered, used []Codec) []Codec {
 	list := Filter(offered)
@@ -33,9 +33,15 @@ func OfferTo(offered, used []Codec) []Codec {
 }
 
 func completeEvents(list []Codec, fmtp string) []Codec {
-	for _, c := range list { // the range is over the list as it came
-		event := Codec{Name: Event, Clock: c.Clock, Channels: 1, Fmtp: fmtp}
-		if !c.Audio() || slices.ContainsFunc(list, event.Same) {
+	var clocks []uint32
+	for _, c := range list {
+		if c.Audio() {
+			clocks = append(clocks, c.Clock)
+		}
+	}
+	for _, clock := range append(clocks, 8000) {
+		event := Codec{Name: Event, Clock: clock, Channels: 1, Fmtp: fmtp}
+		if slices.ContainsFunc(list, event.Same) {
 			continue
 		}
 		var ok bool

@@ -47,8 +47,8 @@ func TestOfferTo(t *testing.T) {
 		{"numbers of the dialog kept", []Codec{{96, Opus, 48000, 2, ""}, {0, PCMU, 8000, 1, ""}, {97, Event, 48000, 1, ""}, {98, Event, 8000, 1, ""}},
 			[]Codec{{111, Opus, 48000, 2, ""}, {97, Event, 8000, 1, ""}},
 			[]Codec{{111, Opus, 48000, 2, ""}, {0, PCMU, 8000, 1, ""}, {101, Event, 48000, 1, ""}, {97, Event, 8000, 1, ""}}},
-		{"comfort noise asks for no events", []Codec{{96, Opus, 48000, 2, ""}, {13, Noise, 8000, 1, ""}, {97, Event, 48000, 1, ""}}, nil,
-			[]Codec{{96, Opus, 48000, 2, ""}, {13, Noise, 8000, 1, ""}, {97, Event, 48000, 1, ""}}},
+		{"8000 events beside Opus alone", []Codec{{96, Opus, 48000, 2, ""}, {13, Noise, 8000, 1, ""}, {97, Event, 48000, 1, ""}}, nil,
+			[]Codec{{96, Opus, 48000, 2, ""}, {13, Noise, 8000, 1, ""}, {97, Event, 48000, 1, ""}, {101, Event, 8000, 1, ""}}},
 		{"one number, one format", []Codec{{96, Opus, 48000, 2, ""}, {97, Opus, 48000, 2, "stereo=1"}}, []Codec{{111, Opus, 48000, 2, ""}},
 			[]Codec{{111, Opus, 48000, 2, ""}, {97, Opus, 48000, 2, "stereo=1"}}},
 	} {
