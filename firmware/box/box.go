@@ -20,6 +20,9 @@ import (
 	"holdfast/firmware/config"
 	"holdfast/firmware/control"
 	"holdfast/firmware/mode"
+	"holdfast/firmware/outbox"
+	"holdfast/firmware/provision"
+	"holdfast/firmware/record"
 	"holdfast/firmware/snapshot"
 	"holdfast/media/relay"
 	"holdfast/sip/access"
@@ -47,8 +50,9 @@ type Box struct {
 	calls     *b2bua.Agent
 	modes     *modes
 	prober    *cloud.Prober
-	documents *documents
-	records   *records
+	documents *provision.Provisioner
+	outbox    *outbox.Box
+	records   *record.Log
 	strays    strays
 
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
@@ -60,7 +64,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
 	err := errors.Join(b.openFolders(), b.loadCertificates())
-	for _, build := range []func() error{b.openState, b.buildMode, b.buildMedia, b.buildSIP, b.buildDocuments, b.listen} {
+	for _, build := range []func() error{b.openState, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildDocuments, b.listen} {
 		if err != nil {
 			break
 		}
@@ -85,12 +89,15 @@ func (b *Box) openFolders() error {
 func (b *Box) loadCertificates() error {
 	phones, errP := certificate("phones", b.cfg.Phones.Certificate, b.cfg.Phones.Key)
 	trunks, errT := certificate("trunk", b.cfg.Trunk.Certificate, b.cfg.Trunk.Key)
+	if err := errors.Join(errP, errT); err != nil {
+		return err
+	}
 	b.phoneCert.Store(phones)
 	b.trunkCert.Store(trunks)
-	return errors.Join(errP, errT)
+	return nil
 }
 
-// openState opens the snapshot in RAM and the records on the card.
+// openState opens the snapshot in RAM.
 func (b *Box) openState() error {
 	f, report, err := snapshot.Open(filepath.Join(b.cfg.RunDir, "snapshot"))
 	if err != nil {
@@ -101,11 +108,6 @@ func (b *Box) openState() error {
 	if report.Fault != "" {
 		b.log.Warn("part of the snapshot was ignored", "fault", report.Fault)
 	}
-	b.records, err = openRecords(b.cfg.DataDir, b.log)
-	if err != nil {
-		return err
-	}
-	b.closers = append(b.closers, b.records.close)
 	return nil
 }
 
@@ -194,9 +196,10 @@ func (b *Box) Run(ctx context.Context) error {
 	under("SIP", b.stack.Run)
 	under("trunks", b.trunks.Run)
 	under("modes", b.modes.run)
-	under("records", b.records.run)
+	under("outbox", b.outbox.Run)
+	under("records", b.records.Run)
 	front.Go(func() error { return b.prober.Run(frontCtx) })
-	front.Go(func() error { return b.documents.run(frontCtx) })
+	front.Go(func() error { return b.documents.Run(frontCtx) })
 	front.Go(func() error { return b.housekeeping(frontCtx) })
 	front.Go(func() error { return control.Serve(frontCtx, b.cfg.RunDir, b) })
 	front.Go(func() error { return b.serveMetrics(frontCtx) })
@@ -208,6 +211,8 @@ func (b *Box) Run(ctx context.Context) error {
 			return nil
 		}
 	})
+	stopHUP := b.onHangup(frontCtx)
+	defer stopHUP()
 	b.log.Info("holdfast is up", "phones", b.cfg.Phones.Listen.String(), "trunk", b.cfg.Trunk.Listen.String(), "mode", b.modes.state().Mode.String(),
 		"site", b.site.Load().Doc().Site.ID, "serial", b.site.Load().Doc().Serial)
 	err := front.Wait()

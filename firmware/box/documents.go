@@ -2,35 +2,75 @@ package box
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"holdfast/firmware/control"
+	"holdfast/firmware/provision"
 	"holdfast/sip/site"
 )
 
-// documents brings the site document.
-type documents struct {
-	b       *Box
-	fetched time.Time
-}
+// beginWait bounds how long the start waits for a first site document from the portal; the box then runs without one
+// and goes on asking.
+const beginWait = 15 * time.Second
 
+// buildDocuments puts the last good site document, or a first one, into force.
 func (b *Box) buildDocuments() error {
-	b.documents = &documents{b: b}
-	data, err := os.ReadFile(b.cfg.Site.File)
-	if err != nil {
-		return fmt.Errorf("site document: %w", err)
+	b.site.Store(nobody())
+	token := ""
+	if f := b.cfg.Portal.TokenFile; f != "" {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return fmt.Errorf("portal token: %w", err)
+		}
+		token = strings.TrimSpace(string(data))
 	}
-	s, err := site.Load(data)
+	pool, err := roots("portal", b.cfg.Portal.Roots)
 	if err != nil {
-		return fmt.Errorf("site document %s:\n%w", b.cfg.Site.File, err)
+		return err
 	}
-	b.documents.fetched = time.Now()
-	b.adopt(s)
+	p, err := provision.New(provision.Options{Dir: filepath.Join(b.cfg.DataDir, "site"), URL: b.cfg.Portal.URL, Token: token, Roots: pool,
+		PublicKey: b.cfg.Portal.PublicKey, Interval: b.cfg.Portal.Interval, File: b.cfg.Site.File, AllowUnsigned: b.cfg.Site.AllowUnsigned,
+		Adopt: b.adopt, Log: b.log})
+	if err != nil {
+		return err
+	}
+	b.documents = p
+	ctx, cancel := context.WithTimeout(context.Background(), beginWait)
+	defer cancel()
+	if err := p.Begin(ctx); err != nil {
+		if b.cfg.Portal.URL == "" {
+			return fmt.Errorf("site document: %w", err) // nobody will bring one: say so now
+		}
+		b.log.Error("no site document: nobody can be served until there is one", "err", err)
+	}
 	b.restoreBindings()
 	return nil
+}
+
+// nobody is the site of a box that has no document yet: it runs, shows itself and serves no one.
+func nobody() *site.Site {
+	d := site.Document{Version: site.FormatVersion, Serial: 1, Users: []site.User{}, Trunks: []site.Trunk{},
+		Site:     site.Info{ID: "none", Name: "no site document yet", Domain: "holdfast.invalid", Timezone: "UTC", MainNumber: "+12025550100"},
+		DialPlan: site.DialPlan{Country: "US"}}
+	data, err := json.Marshal(d)
+	if err == nil {
+		var s *site.Site
+		if s, err = site.Load(data); err == nil {
+			return s
+		}
+	}
+	panic("box: the empty site document is not valid: " + err.Error())
+}
+
+// provisioned reports whether there is a site document.
+func (b *Box) provisioned() bool {
+	return b.site.Load().Doc().Site.ID != "none" || len(b.site.Load().Doc().Users) > 0
 }
 
 // adopt puts a document into force. Running calls keep the one that they began with.
@@ -40,11 +80,35 @@ func (b *Box) adopt(s *site.Site) {
 	longest := time.Duration(o.MaxExpires) * time.Second
 	b.registrar.Limit(time.Duration(o.MinExpires)*time.Second, longest, longest, o.MaxContacts)
 	b.trunks.Update(s.Doc().Trunks)
+	for _, x := range b.registrar.All(time.Now()) { // who left the document leaves the box
+		if _, ok := s.UserByID(x.AOR); !ok {
+			b.registrar.Remove(x.AOR)
+			b.forgetBindings(x.AOR)
+		}
+	}
 }
 
-func (d *documents) run(ctx context.Context) error { <-ctx.Done(); return nil }
-func (d *documents) kick()                         {}
-func (d *documents) fetch(ctx context.Context, force bool) (string, error) {
-	return "", errors.New("not yet")
+// Fetch looks for a new site document now.
+func (b *Box) Fetch(ctx context.Context, force bool) (string, error) {
+	outcome, err := b.documents.Fetch(ctx, force)
+	serial := b.site.Load().Doc().Serial
+	switch {
+	case err != nil:
+		return "", errors.Join(err, fmt.Errorf("document %d serves on", serial))
+	case outcome == provision.Adopted:
+		return fmt.Sprintf("Document %d is in force.", serial), nil
+	}
+	return fmt.Sprintf("Nothing new: document %d is the newest.", serial), nil
 }
-func (d *documents) status(s *control.Site) { s.Fetched = d.fetched }
+
+func (b *Box) siteStatus() control.Site {
+	doc, p := b.site.Load().Doc(), b.documents.Status()
+	s := control.Site{ID: doc.Site.ID, Name: doc.Site.Name, Serial: doc.Serial, Source: p.Source, Fetched: p.Fetched, LastCheck: p.Checked, LastError: p.Error, Warnings: []string{}}
+	for _, w := range b.site.Load().Warnings() {
+		s.Warnings = append(s.Warnings, w.Error())
+	}
+	if p.Card != "" {
+		s.Warnings = append(s.Warnings, "the card does not keep the document: "+p.Card)
+	}
+	return s
+}

@@ -44,7 +44,13 @@ func (b *Box) clearBindings() {
 		return
 	}
 	for _, g := range b.registrar.Clear() {
-		b.snapshot.Delete(bindingsSection, g.AOR)
+		b.forgetBindings(g.AOR)
+	}
+}
+
+func (b *Box) forgetBindings(userID string) {
+	if err := b.snapshot.Delete(bindingsSection, userID); err != nil {
+		b.log.Error("bindings are not saved", "err", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/firmware/mode"
+	"holdfast/firmware/record"
 	"holdfast/sip/access"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
@@ -36,6 +37,9 @@ func (b *Box) warm() bool { return b.site.Load().Doc().Registration == site.Regi
 func (b *Box) gate() access.Gate {
 	s := b.modes.state()
 	g := access.Gate{RetryAfter: b.retryAfter(), Open: b.warm()}
+	if !b.provisioned() {
+		return g
+	}
 	switch s.Mode {
 	case mode.Resilience:
 		g.Open = true
@@ -104,13 +108,13 @@ func (b *Box) modeChanged(t mode.Transition) {
 	if err := b.snapshot.Put("mode", "mode", t.To); err != nil {
 		b.log.Error("mode is not saved", "err", err)
 	}
-	b.records.modeChanged(t)
+	b.records.Mode(record.FromTransition(t))
 	switch t.To {
 	case mode.Normal:
 		b.clearBindings()
-		b.documents.kick()
+		b.documents.Kick()
 	case mode.Recovering:
-		b.documents.kick() // the cloud is back: what has changed meanwhile?
+		b.documents.Kick() // the cloud is back: what has changed meanwhile?
 	}
 }
 

@@ -1,7 +1,6 @@
 package box
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +21,7 @@ func (b *Box) Status() control.Status {
 		Mode:   control.Mode{Name: m.Mode.String(), Since: m.Since, Cause: m.Cause, Until: m.Until},
 		Zones:  zones(b.modes.evidence()),
 		Trunks: []control.Trunk{}, Calls: []control.Call{}, Events: []control.ModeEvent{}, Alarms: []string{},
-		Site: control.Site{ID: doc.Site.ID, Name: doc.Site.Name, Serial: doc.Serial, Warnings: []string{}},
+		Site: b.siteStatus(),
 	}
 	if m.Drill != nil {
 		s.Mode.Users = m.Drill.Users
@@ -36,10 +35,6 @@ func (b *Box) Status() control.Status {
 		s.Calls = append(s.Calls, control.Call{ID: c.ID, State: c.State, From: c.From, To: c.To, Codec: c.Codec, Began: c.Began, Answered: c.Answered, Emergency: c.Emergency})
 	}
 	slices.SortFunc(s.Calls, func(a, b control.Call) int { return a.Began.Compare(b.Began) })
-	for _, w := range b.site.Load().Warnings() {
-		s.Site.Warnings = append(s.Site.Warnings, w.Error())
-	}
-	b.documents.status(&s.Site)
 	r := b.relay.Counts()
 	s.Media = control.Media{Sessions: r.Sessions, PortsUsed: r.PortsUsed, PortsFree: r.PortsFree, PortsDrain: r.PortsDrained}
 	for _, t := range b.modes.history() {
@@ -61,6 +56,12 @@ func (b *Box) alarms(s control.Status, m mode.State, now time.Time) (out []strin
 		if n, user := b.strays.recent(since); n > 0 {
 			out = append(out, fmt.Sprintf("%d phones (%s …) come here although the cloud answers: check their way to the cloud", n, user))
 		}
+	}
+	if !b.provisioned() {
+		out = append(out, "there is no site document: nobody can be served until the portal or a file brings one")
+	}
+	if lost := b.records.Stats().Dropped; lost > 0 {
+		out = append(out, fmt.Sprintf("%d call records were lost: is the card full or broken?", lost))
 	}
 	if s.Site.LastError != "" {
 		out = append(out, "site document: "+s.Site.LastError)
@@ -131,9 +132,4 @@ func (b *Box) StopDrill(by string) (string, error) {
 		return "", err
 	}
 	return "Drill ended. Phones are sent home; running calls go on.", nil
-}
-
-// Fetch looks for a new site document now.
-func (b *Box) Fetch(ctx context.Context, force bool) (string, error) {
-	return b.documents.fetch(ctx, force)
 }
