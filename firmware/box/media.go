@@ -60,6 +60,7 @@ func (l leg) Set(s b2bua.Stream) error {
 	return l.Leg.Set(relay.Stream{
 		Remote: s.Remote, RemoteRTCP: s.RemoteRTCP, Mux: s.Mux, Recv: relay.Crypto(s.Recv), Send: relay.Crypto(s.Send),
 		Audio: relay.Payload(s.Audio), Event: relay.Payload(s.Event), CN: s.CN,
+		RecvAudio: relay.Payload(s.RecvAudio), RecvEvent: relay.Payload(s.RecvEvent),
 		ToPeer: s.ToPeer, FromPeer: s.FromPeer, FixedSource: s.FixedSource,
 	})
 }

@@ -417,3 +417,23 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+// A peer that answered with payload types of its own gets those, and sends with the offer's (RFC 3264 §5.1).
+func TestReceivesWithOtherPayloadTypes(t *testing.T) {
+	c := newCall(t, run(t, config()), "", "AES_CM_128_HMAC_SHA1_80")
+	c.b.stream.Audio, c.b.stream.RecvAudio = Payload{97, 8000}, Payload{96, 8000}
+	c.set(t)
+	c.a.say(c.la, "to b")
+	if pkt := c.b.hears("to b"); pkt.PayloadType != 97 {
+		t.Errorf("payload type %d, want 97", pkt.PayloadType)
+	}
+	c.b.send(c.lb, c.b.next(97, "wrong", false))
+	c.b.send(c.lb, c.b.next(96, "to a", false))
+	if pkt := c.a.hears("to a"); pkt.PayloadType != 0 {
+		t.Errorf("payload type %d, want 0", pkt.PayloadType)
+	}
+	c.b.stream.RecvAudio.Clock = 16000
+	if err := c.lb.Set(c.b.stream); err == nil {
+		t.Error("two clocks for one codec were accepted")
+	}
+}

@@ -16,6 +16,7 @@ type endpoint struct {
 	toPeer       bool
 	cn           bool
 	audio, event Payload
+	heard        [2]uint8 // payload types of audio and event in what the peer sends
 
 	recv *srtp.Opener // nil: plain
 	prev *srtp.Opener // the key before recv, for packets on their way; nil: none
@@ -48,12 +49,12 @@ const (
 	event
 )
 
-// kindOf tells what a payload type means at e.
+// kindOf tells what a payload type that came from e's peer means.
 func (e *endpoint) kindOf(payloadType uint8) kind {
 	switch {
-	case payloadType == e.audio.Type:
+	case payloadType == e.heard[0]:
 		return audio
-	case e.event.Clock != 0 && payloadType == e.event.Type:
+	case e.event.Clock != 0 && payloadType == e.heard[1]:
 		return event
 	case e.cn && payloadType == comfortNoise:
 		return noise

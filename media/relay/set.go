@@ -36,6 +36,7 @@ func (l *Leg) Set(stream Stream) error {
 		cn:         stream.CN,
 		audio:      stream.Audio,
 		event:      stream.Event,
+		heard:      [2]uint8{stream.RecvAudio.or(stream.Audio).Type, stream.RecvEvent.or(stream.Event).Type},
 		recv:       next.recv,
 		prev:       next.prev,
 		send:       next.send,
@@ -91,9 +92,12 @@ func (l *Leg) check(s Stream) error {
 		if err := s.Event.check(s.Mux); err != nil {
 			return fmt.Errorf("telephone-event: %w", err)
 		}
-		if s.Event.Type == s.Audio.Type {
+		if s.Event.Type == s.Audio.Type || s.RecvEvent.or(s.Event).Type == s.RecvAudio.or(s.Audio).Type {
 			return fmt.Errorf("audio and telephone-event share payload type %d", s.Event.Type)
 		}
+	}
+	if s.RecvAudio.or(s.Audio).Clock != s.Audio.Clock || s.RecvEvent.or(s.Event).Clock != s.Event.Clock {
+		return errors.New("what is received has another clock than what is sent")
 	}
 	return nil
 }
@@ -126,3 +130,11 @@ func (p Payload) check(mux bool) error {
 }
 
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// or is q where p is not given.
+func (p Payload) or(q Payload) Payload {
+	if p.Clock == 0 {
+		return q
+	}
+	return p
+}

@@ -21,6 +21,8 @@ type Stream struct {
 	Recv, Send  Crypto         // what the peer seals with; what the box seals with. Zero Suite: plain RTP
 	Audio       Payload        // the one codec
 	Event       Payload        // telephone-event (RFC 4733); Clock 0: none
+	RecvAudio   Payload        // as the peer sends it, where that differs (RFC 3264 §5.1); Clock 0: as Audio
+	RecvEvent   Payload        // likewise for events; Clock 0: as Event
 	CN          bool           // comfort noise (RFC 3389, payload type 13) passes
 	ToPeer      bool           // the box may send to the peer (false: peer holds or inactive)
 	FromPeer    bool           // the peer sends; false suspends silence detection

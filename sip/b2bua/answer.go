@@ -107,6 +107,10 @@ func (c *Call) bridge(l *leg, res *sip.Response) error {
 		}
 	case l.peer == nil:
 		return errors.New("2xx without SDP")
+	default: // as in early media; set anew, because from now on silence counts
+		if err := errors.Join(l.apply(c.callerDirection()), c.caller.apply(l.peer.Direction)); err != nil {
+			return err
+		}
 	}
 	c.media.Connect(c.caller.media, l.media)
 	var body []byte
