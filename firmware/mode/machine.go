@@ -68,6 +68,9 @@ func (m *Machine) Next() time.Time {
 	case m.state.Mode == Drill:
 		return m.state.Since.Add(m.state.Drill.Limit)
 	case m.state.Mode == Resilience && !m.stable.IsZero():
+		if _, _, up := m.survey(); up == "" {
+			return time.Time{} // it takes further answers, not time
+		}
 		return later(m.stable, m.state.Since).Add(m.set.HoldOff)
 	case m.state.Mode == Recovering:
 		return m.state.Since.Add(m.set.Linger)
@@ -85,9 +88,6 @@ func (m *Machine) Tick(now time.Time) []Transition {
 	case Drill:
 		return []Transition{m.enter(now, Recovering, fmt.Sprintf("drill over after %s", m.state.Drill.Limit), nil)}
 	case Resilience:
-		if _, _, up := m.survey(); up == "" {
-			return nil
-		}
 		return []Transition{m.enter(now, Recovering, fmt.Sprintf("cloud stable for %s", m.set.HoldOff), nil)}
 	}
 	return []Transition{m.enter(now, Normal, fmt.Sprintf("recovering for %s", m.set.Linger), nil)}

@@ -232,6 +232,13 @@ func TestHistories(t *testing.T) {
 			}
 			if next := m.Next(); s.Mode == Drill && next.IsZero() {
 				t.Fatalf("seed %d: a drill without an end", seed)
+			} else if !next.IsZero() && !next.After(now) {
+				// A Tick that is due must change something, or whoever waits for Next turns in circles.
+				ts := m.Tick(now)
+				if len(ts) != 1 {
+					t.Fatalf("seed %d step %d: Next is %s ago in %s and Tick changes nothing", seed, step, now.Sub(next), s.Mode)
+				}
+				before = ts[0].To
 			}
 		}
 	}
