@@ -184,3 +184,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParserFaultContained(t *testing.T) {
+	_, err := contain(func(b []byte) (sip.Message, error) { _ = b[len(b)]; return nil, nil }, []byte(good))
+	if b, ok := err.(*malformed); !ok || b.status != 400 {
+		t.Errorf("%v", err)
+	}
+	if m, err := contain(parse, []byte(good)); err != nil || m == nil {
+		t.Errorf("%v, %v", m, err)
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 // receive takes one framed message off the wire; false ends the connection.
 func (c *Conn) receive(raw []byte) bool {
-	m, err := parse(raw)
+	m, err := contain(parse, raw)
 	if err != nil {
 		c.s.counters.Malformed.Add(1)
 		if b, ok := err.(*malformed); ok {
@@ -33,6 +33,16 @@ func (c *Conn) receive(raw []byte) bool {
 		return c.request(m)
 	}
 	return true
+}
+
+// contain keeps a fault of the parser to the message that set it off: every call in the branch runs in this process.
+func contain(parse func([]byte) (sip.Message, error), raw []byte) (m sip.Message, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m, err = nil, bad(400, "Bad Request")
+		}
+	}()
+	return parse(raw)
 }
 
 func (c *Conn) request(r *sip.Request) bool {

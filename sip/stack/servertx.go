@@ -17,7 +17,6 @@ type ServerTx struct {
 
 	mu        sync.Mutex
 	final     bool
-	gone      bool // the connection was lost before the final response
 	cancelled bool
 	onCancel  func()
 	onGone    func()
@@ -53,10 +52,6 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 		t.mu.Unlock()
 		return nil
 	}
-	if t.gone {
-		t.mu.Unlock()
-		return ErrConnClosed
-	}
 	if res.StatusCode >= 200 {
 		t.final = true
 		t.onCancel, t.onGone = nil, nil
@@ -75,7 +70,7 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 func (t *ServerTx) OnCancel(f func()) {
 	t.mu.Lock()
 	now := t.cancelled
-	if !now && !t.final && !t.gone {
+	if !now && !t.final {
 		t.onCancel = f
 	}
 	t.mu.Unlock()
@@ -88,7 +83,7 @@ func (t *ServerTx) OnCancel(f func()) {
 // happened already it runs at once, in a goroutine of its own, since the caller may hold what f takes.
 func (t *ServerTx) OnGone(f func()) {
 	t.mu.Lock()
-	now := !t.final && (t.gone || t.conn.Closed())
+	now := !t.final && t.conn.Closed()
 	if !now && !t.final {
 		t.onGone = f
 	}
@@ -163,7 +158,6 @@ func (s *serverTxs) dropConn(c *Conn) {
 		if t.onGone != nil {
 			gone = append(gone, t.onGone)
 		}
-		t.gone = true
 		t.onCancel, t.onGone = nil, nil
 		t.mu.Unlock()
 	}
