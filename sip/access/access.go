@@ -22,7 +22,7 @@ import (
 type Gate struct {
 	Open       bool            // phones are taken in
 	Only       map[string]bool // if not nil: only these users (a drill for named phones), by User.ID
-	RetryAfter time.Duration   // with the 503 of a closed gate
+	RetryAfter time.Duration   // with the 503 of a closed gate, in whole seconds, at least one
 }
 
 // Options of a Server. The functions are called from many goroutines and must be quick.
@@ -33,6 +33,9 @@ type Options struct {
 	Registrar *registrar.Registrar
 	// Persist returns once a user's bindings survive a crash of the program; a registration is acknowledged after it.
 	Persist func(userID string, bindings []registrar.Binding) error
+	// InCall reports whether a call runs on a connection. Its phone is taken in although the gate is closed: phones (linphone, for
+	// one) close their connection at a 503, and the call could not be ended or changed any more. nil: none does.
+	InCall func(*stack.Conn) bool
 	// OnRefused is told of a phone that came while the gate was closed.
 	OnRefused func(user string, from netip.AddrPort)
 	// OnRegistered is told of each accepted REGISTER: how many bindings the user has now.
@@ -102,18 +105,25 @@ func proven(c *stack.Conn, u *site.User) bool {
 	return id != nil && id.users[u.ID] == proof(u)
 }
 
-// prove remembers it. The map is replaced, never changed: readers hold no lock.
+// prove remembers it.
 func prove(c *stack.Conn, u *site.User) {
+	id, _ := c.Get().(*identity)
+	c.Set(id.with(u))
+	c.SetAuthenticated()
+}
+
+// with adds a user, who may take the place of another. The map is replaced, never changed: readers hold no lock.
+func (id *identity) with(u *site.User) *identity {
 	next := &identity{users: map[string]string{u.ID: proof(u)}}
-	if id, _ := c.Get().(*identity); id != nil {
-		for k, v := range id.users {
-			if _, ok := next.users[k]; !ok && len(next.users) < maxUsersPerFlow {
-				next.users[k] = v
-			}
+	if id == nil {
+		return next
+	}
+	for k, v := range id.users {
+		if k != u.ID && len(next.users) < maxUsersPerFlow {
+			next.users[k] = v
 		}
 	}
-	c.Set(next)
-	c.SetAuthenticated()
+	return next
 }
 
 // Authenticate says which user a request comes from: the user named in From, if the connection or the request's
@@ -156,11 +166,7 @@ func (s *Server) check(tx *stack.ServerTx, st *site.Site, name, header string) (
 		s.challenge(tx, st, d, now, false)
 		return nil, false
 	}
-	var ha1 map[string]string
-	if known && cred.Username == user.Auth.Username {
-		ha1 = user.Auth.HA1
-	}
-	r := d.Verify(now, string(req.Method), req.Recipient.String(), cred, ha1, ha1 != nil)
+	r := verify(d, now, string(req.Method), req.Recipient.String(), cred, user)
 	if r.OK {
 		prove(tx.Conn(), user)
 		return user, true
@@ -181,6 +187,16 @@ func (s *Server) check(tx *stack.ServerTx, st *site.Site, name, header string) (
 		time.AfterFunc(wait, func() { s.challenge(tx, st, d, time.Now(), false) })
 	}
 	return nil, false
+}
+
+// verify holds credentials against the user's; without a user (nil), or with somebody else's name in them, it does the
+// same work and fails.
+func verify(d *digest.Server, now time.Time, method, uri string, cred digest.Credentials, user *site.User) digest.Result {
+	var ha1 map[string]string
+	if user != nil && cred.Username == user.Auth.Username {
+		ha1 = user.Auth.HA1
+	}
+	return d.Verify(now, method, uri, cred, ha1, ha1 != nil)
 }
 
 // credentials finds the Authorization for our realm; a phone may send others along.

@@ -19,13 +19,9 @@ func (s *Server) Register(tx *stack.ServerTx) {
 	req := tx.Request()
 	st, gate := s.o.Site(), s.o.Gate()
 	name := req.To().Address.User
-	user, known := claimed(st, name)
-	if !gate.Open || gate.Only != nil && !(known && gate.Only[user.ID]) {
-		s.totals.Refused.Add(1)
-		if s.o.OnRefused != nil {
-			s.o.OnRefused(clip(name), tx.Conn().Remote())
-		}
-		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", strconv.Itoa(max(1, int(gate.RetryAfter.Seconds())))))
+	inCall := s.o.InCall != nil && s.o.InCall(tx.Conn())
+	if !gate.Open && !inCall {
+		s.closed(tx, gate, name)
 		return
 	}
 	if !ours(st, tx, req.Recipient.Host) || !ours(st, tx, req.To().Address.Host) {
@@ -34,6 +30,10 @@ func (s *Server) Register(tx *stack.ServerTx) {
 	}
 	user, ok := s.check(tx, st, name, "To")
 	if !ok {
+		return
+	}
+	if gate.Only != nil && !gate.Only[user.ID] && !inCall { // after the proof: a stranger must not learn who exists and takes part
+		s.closed(tx, gate, name)
 		return
 	}
 	q, err := request(tx, user)
@@ -62,6 +62,15 @@ func (s *Server) Register(tx *stack.ServerTx) {
 	tx.Respond(s.accepted(tx, q, bindings, now))
 }
 
+// closed sends a phone away for a while: the mode does not take it in.
+func (s *Server) closed(tx *stack.ServerTx, gate Gate, name string) {
+	s.totals.Refused.Add(1)
+	if s.o.OnRefused != nil {
+		s.o.OnRefused(clip(name), tx.Conn().Remote())
+	}
+	tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", strconv.Itoa(max(1, int(gate.RetryAfter.Seconds())))))
+}
+
 // accepted is the 200 with every binding of the user (RFC 3261 §10.3 step 8).
 func (s *Server) accepted(tx *stack.ServerTx, q registrar.Request, bindings []registrar.Binding, now time.Time) *sip.Response {
 	res := tx.Response(200, "OK")
@@ -69,8 +78,8 @@ func (s *Server) accepted(tx *stack.ServerTx, q registrar.Request, bindings []re
 	for _, b := range bindings {
 		left := max(0, int(b.Expires.Sub(now).Round(time.Second).Seconds()))
 		v := fmt.Sprintf("<%s>;expires=%d", b.URI, left)
-		if b.Q > 0 && b.Q < 1 {
-			v += fmt.Sprintf(";q=%.3g", b.Q)
+		if b.Q < 1 {
+			v += fmt.Sprintf(";q=%.3f", b.Q) // RFC 3261 §25.1: at most three digits
 		}
 		if b.Instance != "" {
 			v += fmt.Sprintf(`;+sip.instance="%s"`, b.Instance)
@@ -81,7 +90,7 @@ func (s *Server) accepted(tx *stack.ServerTx, q registrar.Request, bindings []re
 		}
 		res.AppendHeader(sip.NewHeader("Contact", v))
 	}
-	if outbound && lists(tx.Request(), "supported", "outbound") {
+	if outbound && (lists(tx.Request(), "supported", "outbound") || lists(tx.Request(), "k", "outbound")) {
 		res.AppendHeader(sip.NewHeader("Require", "outbound")) // RFC 5626 §6
 	}
 	res.AppendHeader(sip.NewHeader("Date", now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")))
@@ -143,19 +152,15 @@ func request(tx *stack.ServerTx, user *site.User) (registrar.Request, error) {
 		if !ok {
 			return q, errContact
 		}
-		if ct.Address.Wildcard {
+		if ct.Address.Wildcard && ct.Address.Scheme == "" { // the parser calls sip:* a wildcard too
 			q.Star = true
 			continue
 		}
-		switch ct.Address.Scheme {
-		case "sip", "sips":
-		default:
+		uri := ct.Address.String()
+		if !usable(ct.Address, uri) {
 			return q, errContact
 		}
-		if ct.Address.Host == "" || strings.Contains(ct.Address.Host, ":") { // an IPv6 contact cannot be served
-			return q, errContact
-		}
-		c := registrar.Contact{URI: ct.Address.String(), Expires: -1, Q: 1}
+		c := registrar.Contact{URI: uri, Expires: -1, Q: 1}
 		for _, p := range ct.Params {
 			switch strings.ToLower(p.K) {
 			case "expires":
@@ -167,14 +172,31 @@ func request(tx *stack.ServerTx, user *site.User) (registrar.Request, error) {
 			case "+sip.instance":
 				c.Instance = instance(p.V)
 			case "reg-id":
-				if n, err := strconv.Atoi(p.V); err == nil && n > 0 {
-					c.RegID = n
+				if n, err := strconv.ParseUint(p.V, 10, 31); err == nil {
+					c.RegID = int(n)
 				}
 			}
+		}
+		if c.Instance == "" {
+			c.RegID = 0 // means nothing without an instance (RFC 5626 §6)
 		}
 		q.Contacts = append(q.Contacts, c)
 	}
 	return q, nil
+}
+
+// usable reports whether a phone can be called by a Contact: a sip address on IPv4, with nothing in its text that would
+// end a header value or a request line.
+func usable(u sip.Uri, text string) bool {
+	if u.Scheme != "sip" && u.Scheme != "sips" || u.Host == "" || u.Wildcard || strings.ContainsAny(u.Host, ":[]*") {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' {
+			return false
+		}
+	}
+	return true
 }
 
 // instance strips what quotes an instance ID and refuses what would break a header.

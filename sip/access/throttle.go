@@ -14,15 +14,17 @@ type throttle struct {
 }
 
 type failing struct {
-	n  float64 // failures, leaking away
-	at time.Time
+	level float64 // failures, leaking away
+	count int     // since it was last calm
+	at    time.Time
 }
 
 const (
-	failuresFree   = 10              // answered at once
-	failureLeak    = 6 * time.Second // one is forgotten in this time
-	failuresHeld   = 4096            // sources remembered
-	failurePenalty = 3 * time.Second // the longest delay
+	failuresFree = 10              // answered at once
+	failureLeak  = 6 * time.Second // one is forgotten in this time
+	failuresHeld = 4096            // sources remembered
+	failureStep  = 200 * time.Millisecond
+	failuresMost = failuresFree + 15 // counted: the longest delay is 15 steps, and forgotten in two minutes and a half
 )
 
 // fail counts a failure: how long its answer is held back, and whether it is worth a log line.
@@ -40,19 +42,20 @@ func (t *throttle) fail(a netip.Addr, now time.Time) (wait time.Duration, loud b
 		f = &failing{at: now}
 		t.sources[a] = f
 	}
-	f.n = max(0, f.n-now.Sub(f.at).Seconds()/failureLeak.Seconds()) + 1
-	f.at = now
-	if f.n <= failuresFree {
-		return 0, true
+	f.level = max(0, f.level-now.Sub(f.at).Seconds()/failureLeak.Seconds())
+	if f.level == 0 {
+		f.count = 0
 	}
-	return min(failurePenalty, time.Duration((f.n-failuresFree)*float64(200*time.Millisecond))), int(f.n)%100 == 0
+	f.level, f.count, f.at = min(failuresMost, f.level+1), f.count+1, now
+	loud = f.count <= failuresFree || f.count%100 == 0
+	return time.Duration(max(0, f.level-failuresFree) * float64(failureStep)), loud
 }
 
 // sweep forgets who has calmed down; if nobody has, everybody (a flood from thousands of addresses is not slowed by
 // their memory).
 func (t *throttle) sweep(now time.Time) {
 	for a, f := range t.sources {
-		if now.Sub(f.at) > failureLeak*failuresFree {
+		if now.Sub(f.at) > failureLeak*failuresMost {
 			delete(t.sources, a)
 		}
 	}
