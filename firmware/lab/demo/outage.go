@@ -236,6 +236,10 @@ func (s *story) homecoming() []script.Step {
 			},
 		},
 		{
+			Name: "The box has kept records", Want: "one for each call, with its status, legs and packets, and each change of mode",
+			Do: s.kept,
+		},
+		{
 			Name: "Nothing from inside reached the SBC", Want: "no inside address, name, extension, Call-ID or key in anything that the box sent",
 			Do: func(_ context.Context, n *script.Notes) error {
 				texts, keys := s.Inside()

@@ -62,6 +62,9 @@ func (c *Call) Invite() *sip.Request {
 	return c.invite
 }
 
+// Outgoing says whether this end made the call.
+func (c *Call) Outgoing() bool { return c.outgoing }
+
 // Media is the call's audio.
 func (c *Call) Media() *voice.Stream { return c.stream }
 
