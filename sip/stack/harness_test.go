@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/netip"
@@ -88,9 +87,6 @@ func start(t testing.TB, o Options, sides ...Side) *box {
 	t.Helper()
 	if o.OnRequest == nil {
 		o.OnRequest = func(tx *ServerTx) { tx.Reply(200, "OK") }
-	}
-	if os.Getenv("STACK_LOG") != "" {
-		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	b := &box{Stack: New(o), t: t, ca: newAuthority(t, "branch"), ended: make(chan error, 1)}
 	if len(sides) == 0 {

@@ -88,9 +88,6 @@ func memoryPerIdlePhone(t *testing.T, version uint16) {
 	if heap+stacks > mostPerPhone {
 		t.Errorf("%d bytes an idle phone, at most %d wanted", heap+stacks, mostPerPhone)
 	}
-	if path := os.Getenv("STACK_HEAP_PROFILE"); path != "" {
-		writeHeapProfile(t, path)
-	}
 }
 
 type memory struct{ heap, stacks int64 }

@@ -1,0 +1,162 @@
+package stack
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+func TestServerDuplicate(t *testing.T) {
+	var calls atomic.Int32
+	txs := make(chan *ServerTx, 4)
+	_, p, _ := callee(t, Options{OnRequest: func(tx *ServerTx) {
+		if tx.Request().Method == sip.OPTIONS {
+			tx.Reply(200, "OK")
+			return
+		}
+		calls.Add(1)
+		txs <- tx
+	}})
+	r := request("INVITE")
+	p.send(r + r)
+	tx := await(t, "request", txs)
+	p.send(r)
+	p.works()
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d calls of one request", n)
+	}
+	tx.Reply(603, "Decline")
+	p.response(603)
+	p.works()
+
+	// Requests of a client without unique branches (RFC 2543) are told apart by the rest.
+	old := strings.Replace(request("INVITE"), "branch=z9hG4bK", "branch=", 1)
+	p.send(old + old + strings.Replace(old, "CSeq: 1", "CSeq: 2", 1))
+	one, two := await(t, "first", txs), await(t, "second", txs) // the repetition was between them
+	one.Reply(603, "Decline")
+	two.Reply(603, "Decline")
+	p.response(603)
+	p.response(603)
+	p.works()
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestServerCancel(t *testing.T) {
+	txs := make(chan *ServerTx, 1)
+	b := start(t, Options{OnRequest: func(tx *ServerTx) {
+		if tx.Request().Method == sip.OPTIONS {
+			tx.Reply(200, "OK")
+			return
+		}
+		txs <- tx
+	}})
+	p, q := b.dial(), b.dial()
+	cancelOf := func(invite string) string {
+		return strings.NewReplacer("INVITE sip", "CANCEL sip", "1 INVITE", "1 CANCEL").Replace(invite)
+	}
+	for _, early := range []bool{true, false} {
+		cancelled := make(chan struct{}, 2)
+		invite := request("INVITE")
+		p.send(invite)
+		tx := await(t, "request", txs)
+		terminate := func() {
+			cancelled <- struct{}{}
+			tx.Reply(487, "Request Terminated")
+		}
+		q.send(cancelOf(invite)) // from elsewhere: not its transaction
+		q.response(481)
+		if !early {
+			tx.OnCancel(terminate)
+		}
+		p.send(cancelOf(invite))
+		if early {
+			p.response(200)
+			tx.OnCancel(terminate)
+			p.response(487)
+		} else {
+			ok, gone := p.response(200), p.response(487)
+			a, _ := ok.To().Params.Get("tag")
+			z, _ := gone.To().Params.Get("tag")
+			if a == "" || a != z {
+				t.Errorf("tags %q and %q", a, z)
+			}
+		}
+		await(t, "OnCancel", cancelled)
+		p.send(cancelOf(invite)) // the transaction is over
+		p.response(481)
+		if len(cancelled) != 0 {
+			t.Error("OnCancel twice")
+		}
+		tx.OnCancel(func() {})
+	}
+	// Answered before: 481, and OnCancel is not run.
+	invite := request("INVITE")
+	p.send(invite)
+	tx := await(t, "request", txs)
+	tx.OnCancel(func() { t.Error("cancelled after the answer") })
+	tx.Reply(200, "OK")
+	p.response(200)
+	p.send(cancelOf(invite))
+	p.response(481)
+	if n := b.servers.size(); n != 0 {
+		t.Errorf("%d transactions left", n)
+	}
+}
+
+func TestServerGone(t *testing.T) {
+	txs := make(chan *ServerTx, 2)
+	b, p, _ := callee(t, Options{OnRequest: func(tx *ServerTx) { txs <- tx }})
+	p.send(request("INVITE") + request("INVITE"))
+	one, two := await(t, "request", txs), await(t, "request", txs)
+	gone := make(chan struct{}, 4)
+	one.OnGone(func() { gone <- struct{}{} })
+	two.OnGone(func() { t.Error("told of a loss after the answer") })
+	two.Reply(404, "Not Found")
+	p.response(404)
+	p.NetConn().Close()
+	await(t, "OnGone", gone)
+	eventually(t, "no transactions", func() bool { return b.servers.size() == 0 })
+	one.OnGone(func() { gone <- struct{}{} }) // later: at once
+	await(t, "OnGone at once", gone)
+	two.OnGone(func() { t.Error("told of a loss after the answer") })
+	if err := one.Reply(200, "OK"); !errors.Is(err, ErrConnClosed) {
+		t.Errorf("Reply: %v", err)
+	}
+}
+
+func TestServerBounds(t *testing.T) {
+	release := make(chan struct{})
+	b := start(t, Options{Limits: Limits{TransactionsPerConn: 2, ServerTransactions: 3, UnauthenticatedRate: 100},
+		OnRequest: func(tx *ServerTx) { <-release; tx.Reply(200, "OK") }})
+	p, q := b.dial(), b.dial()
+	p.send(request("OPTIONS") + request("OPTIONS") + request("OPTIONS"))
+	p.response(503) // the third of one connection
+	q.send(request("OPTIONS") + request("OPTIONS"))
+	q.response(503) // the fourth of all
+	close(release)
+	p.response(200)
+	p.response(200)
+	q.response(200)
+	p.works()
+	q.works()
+	if n := b.servers.size(); n != 0 {
+		t.Errorf("%d transactions left", n)
+	}
+}
+
+// An ACK reaches OnAck, in the order of the wire.
+func TestAck(t *testing.T) {
+	acks := make(chan string, 3)
+	_, p, _ := callee(t, Options{OnAck: func(_ *Conn, r *sip.Request) { acks <- r.CallID().Value() }})
+	r := request("ACK")
+	p.send(r + request("ACK", "Require: nothing") + strings.Replace(request("ACK"), "Via:", "Vai:", 1))
+	p.works()
+	if len(acks) != 2 || !strings.Contains(r, "Call-ID: "+<-acks+"\r\n") {
+		t.Error("ACKs lost or out of order")
+	}
+}
