@@ -15,8 +15,6 @@ var (
 	framesB []byte
 )
 
-const opusStep = 960 // RTP clock 48000 (RFC 7587), 20 ms
-
 // opusFrames splits a recording: each frame behind its length as two bytes, big endian.
 func opusFrames(recording int) [][]byte {
 	data := framesA
