@@ -83,6 +83,7 @@ class Suite:
                 except Exception as e:
                     broken = e
                     traceback.print_exc(file=open(os.path.join(self.dir, "setup-failed.txt"), "w"))
+                self.first = wanted[0]
                 for c in wanted:
                     self.one(c, broken)
             finally:
@@ -97,7 +98,7 @@ class Suite:
         start, marks = time.monotonic(), {p: size(p) for p in self.logs()}
         why, note = None, ""
         if broken:
-            why = "the suite did not get ready: %s; see %s" % (broken, os.path.join(self.dir, "setup-failed.txt"))
+            why = "the suite did not get ready: %s" % broken if c is self.first else "as above"
         else:
             try:
                 note = c(self) or ""
@@ -113,15 +114,15 @@ class Suite:
 class Run:
     """One run of the suites."""
 
-    def __init__(self, box, out, only):
-        self.box, self.out, self.only = box, out, only
+    def __init__(self, box, out, suites, only):
+        self.box, self.out, self.suites, self.only = box, out, suites, only
         self.prefix = "hf%dx" % os.getpid()
         self.lock = threading.Lock()
         self.passed, self.failed = 0, 0
         self.start = time.monotonic()
 
     def wants(self, suite, c):
-        return not self.only or any(o == suite.name or o in "%s (%s)" % (c.title, c.__name__) for o in self.only)
+        return not self.only or any(o == suite.name if o in self.suites else o in "%s (%s)" % (c.title, c.__name__) for o in self.only)
 
     def broken(self, suite, e):
         """A suite that could not even have its network counts as one failure."""

@@ -62,7 +62,7 @@ def main():
         signal.signal(s, ended)
 
     lan.sweep()
-    run = harness.Run(box, out, o.only)
+    run = harness.Run(box, out, [s.name for s in SUITES], o.only)
     todo = queue.Queue()
     for s in SUITES:
         todo.put(s)

@@ -177,7 +177,8 @@ class Sbc(Sipp):
              '<label id="%s"/>' % BUSY, pause % 300, reply("486 Busy Here", tag), '<recv request="ACK" next="end"/>',
 
              '<label id="%s"/>' % EARLY, reply("183 Session Progress", tag, sdp), play, pause % 3000,
-             reply("200 OK", tag, sdp), play, '<recv request="ACK" next="talk"/>',
+             # This SDP has another key, but the first description that came is the answer (RFC 3261 §13.2.1): the tone keeps its key.
+             reply("200 OK", tag, sdp), '<recv request="ACK" next="talk"/>',
 
              '<label id="answer"/>', reply("200 OK", tag, sdp), '<recv request="ACK"/>', play, jumps(HANGS_UP, REINVITES),
 
@@ -230,7 +231,7 @@ class Registrations(Sipp):
     def start(self, server, domain, users, rate_per_10s, hold, port=20000):
         with open(self.file("users.csv"), "w") as f:
             f.write("SEQUENTIAL\n" + "".join("%s;[authentication username=%s password=%s]\n" % (u, u, p) for u, p in users))
-        self.launch(self.scenario(domain, hold), port, server, "-t", "ln", "-inf", self.file("users.csv"), "-max_socket", str(len(users) + 50),
+        self.launch(self.scenario(domain, hold), port, server, "-t", "ln", "-auth_uri", domain, "-inf", self.file("users.csv"), "-max_socket", str(len(users) + 50),
                     "-m", str(len(users)), "-r", str(rate_per_10s), "-rp", "10000", "-timeout", "120s")
         return self
 

@@ -27,12 +27,12 @@ class Certificates(Suite):
             self.sbcs[o] = sipp.Sbc(self.lan[o], self.folder("sbc-%d" % o), self.ca.crt, cert)
             self.on_close(self.sbcs[o].stop)
             self.sbcs[o].start()
-        doc = box.document([box.person("1001")], [box.trunk("t%d" % o, s, "sbc.test") for o, s in self.sbcs.items()])
+        doc = box.document([box.person("1001", box.BOTH)], [box.trunk("t%d" % o, s, "sbc.test") for o, s in self.sbcs.items()])
         certs = {10: good, 11: self.foreign.leaf("box-rogue", ip(11), box.DOMAIN), 12: self.ca.leaf("box-expired", ip(12), box.DOMAIN, expired=True),
                  13: self.ca.leaf("box-other", "elsewhere.test")}
         self.boxes = {}
         for o, cert in certs.items():
-            d = doc if o == 10 else box.document([box.person("1001")], [])
+            d = doc if o == 10 else box.document([box.person("1001", box.BOTH)], [])
             self.boxes[o] = box.Box(self.run, self.lan[o], self.folder("box-%d" % o), d, self.ca.crt, cert, trunk_cert=good)
             self.boxes[o].start()
             self.on_close(self.boxes[o].stop)
@@ -46,10 +46,12 @@ class Certificates(Suite):
         b = self.boxes[octet]
         return Linphone(self.lan[21], Account(b.phones, box.DOMAIN, "1001", self.ca.crt, self.phone_cert), self.case_dir)
 
-    @case("linphone trusts the real box")
+    @case("linphone trusts the real box, and takes SHA-256 for its Digest")
     def real(self):
         with self.linphone(10) as p:
             expect(p.wait("registered", 10), "it does not register, see " + p.log)
+        answers = re.findall(r"Authorization: +Digest[^\n]*", open(p.log, errors="replace").read())
+        expect(answers and "SHA-256" in answers[-1], "it answered with %s" % (answers[-1:] or "nothing"))
 
     def refused(self, octet, flag):
         """linphone must give up in the TLS handshake because of this flag of the certificate check, and not register."""

@@ -20,7 +20,7 @@ class Load(Suite):
         self.ca = pki.Authority(self.folder("ca"))
         self.phone_cert = self.ca.leaf("phone", "phone.test")
         self.users = ["%d" % (2000 + i) for i in range(PHONES)]
-        doc = box.document([box.person(u) for u in self.users], [])
+        doc = box.document([box.person(u, box.BOTH) for u in self.users], [])
         self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, self.ca.leaf("box", self.lan[10].ip, box.DOMAIN))
         self.on_close(self.box.stop)
         self.box.start()
