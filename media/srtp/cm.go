@@ -24,12 +24,15 @@ type cm struct {
 
 // counter is the keys of one protocol and their scratch space. Scratch lives here because what is passed to an interface escapes.
 type counter struct {
-	block   cipher.Block
-	mac     *mac
-	salt    [14]byte
-	iv, key [aes.BlockSize]byte // counter block, key stream block
-	extra   [4]byte             // ROC, authenticated behind the packet
+	block  cipher.Block
+	mac    *mac
+	hi, lo uint64           // salt·2^16, as two big-endian halves
+	stream [streamSize]byte // key stream
+	extra  [4]byte          // ROC, authenticated behind the packet
 }
+
+// streamSize is how much key stream is made at a time, in bytes: enough for 20 ms of G.711.
+const streamSize = 12 * aes.BlockSize
 
 func newCM(d *deriver, s Suite, mki []byte) (*cm, error) {
 	c := &cm{tag: s.Tag, mki: bytes.Clone(mki)}
@@ -46,7 +49,7 @@ func newCM(d *deriver, s Suite, mki []byte) (*cm, error) {
 }
 
 func (k *counter) init(enc, auth, salt []byte) (err error) {
-	copy(k.salt[:], salt)
+	k.salt(salt)
 	if k.block, err = aes.NewCipher(enc); err != nil {
 		return err
 	}
@@ -54,16 +57,29 @@ func (k *counter) init(enc, auth, salt []byte) (err error) {
 	return err
 }
 
+// salt takes the 14 bytes of the session salt.
+func (k *counter) salt(b []byte) {
+	k.hi = binary.BigEndian.Uint64(b)
+	k.lo = uint64(binary.BigEndian.Uint32(b[8:]))<<32 | uint64(binary.BigEndian.Uint16(b[12:]))<<16
+}
+
 // xor en- or decrypts b. IV = salt·2^16 ⊕ SSRC·2^64 ⊕ index·2^16; the low 16 bits count blocks.
+//
+// cipher.NewCTR would allocate half a kilobyte for each packet, so the counter blocks are encrypted one by one, where they were written.
+// Writing all of them first, in whole words, is what makes it fast: a block read right after a part of it was written stalls.
 func (k *counter) xor(b []byte, ssrc uint32, index uint64) {
-	be := binary.BigEndian
-	copy(k.iv[:], k.salt[:])
-	be.PutUint32(k.iv[4:], be.Uint32(k.iv[4:])^ssrc)
-	be.PutUint64(k.iv[8:], be.Uint64(k.iv[8:])&^0xffff^index<<16)
-	for n := uint16(0); len(b) > 0; n++ {
-		be.PutUint16(k.iv[14:], n)
-		k.block.Encrypt(k.key[:], k.iv[:])
-		b = b[subtle.XORBytes(b, b, k.key[:]):]
+	hi, lo := k.hi^uint64(ssrc), k.lo^index<<16
+	for len(b) > 0 {
+		stream := k.stream[:min(streamSize, (len(b)+aes.BlockSize-1)&^(aes.BlockSize-1))]
+		for p := stream; len(p) > 0; p = p[aes.BlockSize:] {
+			binary.BigEndian.PutUint64(p, hi)
+			binary.BigEndian.PutUint64(p[8:], lo)
+			lo++ // at most 2^16 blocks (§4.1.1); a datagram has fewer
+		}
+		for p := stream; len(p) > 0; p = p[aes.BlockSize:] {
+			k.block.Encrypt(p, p)
+		}
+		b = b[subtle.XORBytes(b, b, stream):]
 	}
 }
 
@@ -121,8 +137,7 @@ func (c *cm) wipe() {
 	for _, k := range [...]*counter{&c.rtp, &c.rtcp} {
 		zero(k.block)
 		k.mac.wipe()
-		clear(k.salt[:])
-		clear(k.iv[:])
-		clear(k.key[:])
+		k.hi, k.lo = 0, 0
+		clear(k.stream[:])
 	}
 }

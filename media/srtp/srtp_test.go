@@ -371,7 +371,7 @@ func TestWipeLeavesNoKey(t *testing.T) {
 		switch x := s.t.(type) {
 		case *cm:
 			s.Wipe()
-			if !allZero(x.rtp.mac.inner) || !allZero(x.rtp.mac.outer) || x.rtp.salt != [14]byte{} || !allZero(x.rtcp.mac.inner) {
+			if !allZero(x.rtp.mac.inner) || !allZero(x.rtp.mac.outer) || x.rtp.hi|x.rtp.lo != 0 || !allZero(x.rtp.stream[:]) || !allZero(x.rtcp.mac.inner) {
 				t.Error("something is left")
 			}
 		case *gcm:

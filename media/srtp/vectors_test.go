@@ -66,7 +66,7 @@ func TestCounterMode(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := counter{block: block}
-			copy(k.salt[:], unhex(t, "F0F1F2F3F4F5F6F7F8F9FAFBFCFD"))
+			k.salt(unhex(t, "F0F1F2F3F4F5F6F7F8F9FAFBFCFD"))
 			want := unhex(t, tt.stream)
 			got := make([]byte, len(want))
 			k.xor(got, 0, 0)
@@ -74,6 +74,29 @@ func TestCounterMode(t *testing.T) {
 				t.Errorf("%x, want %x", got, want)
 			}
 		})
+	}
+}
+
+// Every length around the blocks' borders, against the standard library's HMAC.
+func TestMAC(t *testing.T) {
+	key, message := []byte("a session key, 20 b."), make([]byte, 400)
+	for i := range message {
+		message[i] = byte(i * 7)
+	}
+	m, err := newMAC(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range message {
+		for _, extra := range []int{0, 4} {
+			want := hmac.New(sha1.New, key)
+			want.Write(message[:n])
+			want.Write(message[n:][:min(extra, len(message)-n)])
+			got := m.compute(message[:n], message[n:][:min(extra, len(message)-n)])
+			if !bytes.Equal(got, want.Sum(nil)) {
+				t.Fatalf("%d and %d bytes: %x, want %x", n, extra, got, want.Sum(nil))
+			}
+		}
 	}
 }
 
