@@ -26,6 +26,18 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
+// TestChallengeOfTheSite: an algorithm that some user has no HA1 value for is not offered.
+func TestChallengeOfTheSite(t *testing.T) {
+	d := newDoor(t)
+	doc := *d.site.Doc()
+	doc.Users = doc.Users[:2] // Alice with both, Bob with MD5
+	d.set(func(d *door) { d.site = load(t, doc) })
+	p := d.phone("4711")
+	if c := values(p.want(p.ask("REGISTER", contact), 401), "WWW-Authenticate"); len(c) != 1 || !strings.Contains(c[0], "algorithm=MD5,") {
+		t.Errorf("challenges %q", c)
+	}
+}
+
 // TestWhoComesIn: who proves what, and what it gets. Each case has a connection of its own.
 func TestWhoComesIn(t *testing.T) {
 	d := newDoor(t)

@@ -63,6 +63,11 @@ func document(t testing.TB, alicePassword string) *site.Site {
 		}
 		doc.Users = append(doc.Users, u)
 	}
+	return load(t, doc)
+}
+
+func load(t testing.TB, doc site.Document) *site.Site {
+	t.Helper()
 	data, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +92,7 @@ type door struct {
 	persist func(string, []registrar.Binding) error
 	refused []string
 	counts  []int
+	inCall  bool
 }
 
 // newDoor runs until the test ends; REGISTER goes to Register, everything else to Authenticate, which a 200 with the
@@ -107,6 +113,7 @@ func newDoor(t testing.TB) *door {
 			}
 			return f(id, list)
 		},
+		InCall: func(*stack.Conn) bool { d.mu.Lock(); defer d.mu.Unlock(); return d.inCall },
 		OnRefused: func(user string, from netip.AddrPort) {
 			d.mu.Lock()
 			defer d.mu.Unlock()

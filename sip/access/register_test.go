@@ -253,6 +253,26 @@ func TestGateForSome(t *testing.T) {
 	}
 }
 
+// TestGateInCall: a phone that is in a call stays while it lasts, though the mode takes nobody in; it proves who it is
+// like anybody.
+func TestGateInCall(t *testing.T) {
+	d := newDoor(t)
+	for name, gate := range map[string]Gate{"closed": {}, "for somebody else": {Open: true, Only: map[string]bool{"bob": true}}} {
+		d.set(func(d *door) { d.gate, d.inCall = gate, true })
+		p := d.phone("1001")
+		if res := p.register(sha("1001", "wrong"), contact); res.StatusCode != 401 {
+			t.Errorf("%s, wrong password: %d", name, res.StatusCode)
+		}
+		if res := p.register(sha("1001", "secret-a"), contact); res.StatusCode != 200 {
+			t.Errorf("%s: %d in a call", name, res.StatusCode)
+		}
+		d.set(func(d *door) { d.inCall = false })
+		if res := p.ask("REGISTER", contact); res.StatusCode != 503 {
+			t.Errorf("%s: %d after the call", name, res.StatusCode)
+		}
+	}
+}
+
 // TestPersist: a registration is acknowledged after it is saved, and a full disk keeps nobody from calling.
 func TestPersist(t *testing.T) {
 	d := newDoor(t)
