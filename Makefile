@@ -21,7 +21,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop fuzz lint bench clean host $(TARGETS)
+.PHONY: help demo test build verify-build interop torture fuzz lint bench clean host $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ interop: ## real phones, SBC and cloud (baresip, linphone, SIPp, Kamailio) again
 	@mkdir -p $(HOST)
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(STAMP)" -o $(HOST)/ ./firmware/cmd/holdfast
 	@scripts/interop/run.py --box $(HOST)/holdfast $(ARGS)
+
+torture: host ## the messages of RFC 4475 and RFC 5118 against the real box, with what each may lead to
+	@$(HOST)/holdfast-lab torture --box $(HOST)/holdfast $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME)

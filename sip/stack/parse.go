@@ -74,6 +74,9 @@ func parse(msg []byte) (sip.Message, error) {
 		if f.name == "" {
 			return nil, bad(400, "Header Line Without Colon")
 		}
+		if bareQuestion(f) {
+			return nil, bad(400, "URI Needs Angle Brackets in %s", title(f.name))
+		}
 		counts[f.name]++
 	}
 	isResponse := strings.HasPrefix(start, "SIP/2.0 ")
@@ -218,6 +221,16 @@ func checkRequest(r *sip.Request) error {
 		}
 	}
 	return nil
+}
+
+// bareQuestion reports an address whose URI has a question mark and no angle brackets round it (RFC 3261 §20): whose
+// headers those are, nobody can say.
+func bareQuestion(f field) bool {
+	switch f.name {
+	case "contact", "from", "to":
+		return !strings.Contains(f.value, "<") && strings.Contains(f.value, "?")
+	}
+	return false
 }
 
 func isIPv6(host string) bool { return strings.Contains(host, ":") }

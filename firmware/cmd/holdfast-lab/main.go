@@ -25,6 +25,8 @@ const usage = `holdfast-lab: a whole branch on one machine
 
   holdfast-lab demo [--box FILE] [--json] [--keep] [--dir DIR]
                         the story of an outage, step by step (about a minute)
+  holdfast-lab torture [--box FILE] [--json]
+                        the messages of RFC 4475 and RFC 5118 against the box
   holdfast-lab version  what this is
 
   --box FILE   the box's program (default: holdfast beside this one)
@@ -55,6 +57,8 @@ func run(ctx context.Context, args []string) int {
 	switch command {
 	case "demo":
 		return runDemo(ctx, args[1:])
+	case "torture":
+		return runTorture(ctx, args[1:])
 	case "version":
 		fmt.Println("holdfast-lab", version, commit)
 		return 0
