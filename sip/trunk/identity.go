@@ -8,21 +8,22 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"holdfast/sip/site"
 )
 
 // Matches reports whether a certificate, whose chain has been verified already, is that of the trunk: it carries the
-// configured name as SAN (RFC 5922 §7.1), and has the configured fingerprint; what is not configured is not asked.
+// configured name (RFC 5922 §7.1; or address) and has the configured fingerprint; what is not configured is not asked.
 // A trunk with neither matches nothing.
 func Matches(t *site.Trunk, cert *x509.Certificate) error {
 	if t.TLSName == "" && t.Fingerprint == "" {
 		return errors.New("the trunk has neither tls_name nor fingerprint_sha256")
 	}
 	if t.TLSName != "" {
-		if err := cert.VerifyHostname(t.TLSName); err != nil {
-			return fmt.Errorf("certificate is not for %s: %w", t.TLSName, err)
+		if have := names(cert); !slices.Contains(have, canonical(t.TLSName)) {
+			return fmt.Errorf("certificate is not for %s but for %s", t.TLSName, list(have))
 		}
 	}
 	if t.Fingerprint != "" {
@@ -35,6 +36,43 @@ func Matches(t *site.Trunk, cert *x509.Certificate) error {
 	return nil
 }
 
+// names are whom a certificate stands for: its addresses, and its SIP domains as RFC 5922 §7.1 finds them: the sip URIs
+// that name no user, or without any the DNS names. The subject's common name counts for nothing. A wildcard stands for
+// itself only (§7.2): whoever may answer for some host of a domain is not the SBC.
+func names(cert *x509.Certificate) (out []string) {
+	for _, u := range cert.URIs {
+		host, _, _ := strings.Cut(u.Opaque, ";")
+		if strings.EqualFold(u.Scheme, "sip") && host != "" && !strings.Contains(host, "@") {
+			host, _, _ = strings.Cut(host, ":")
+			out = append(out, canonical(host))
+		}
+	}
+	if len(out) == 0 {
+		for _, n := range cert.DNSNames {
+			out = append(out, canonical(n))
+		}
+	}
+	for _, ip := range cert.IPAddresses {
+		out = append(out, ip.String())
+	}
+	return out
+}
+
+func canonical(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
+
+// mostNames of a certificate that is refused are told; it may carry thousands.
+const mostNames = 5
+
+func list(names []string) string {
+	switch {
+	case len(names) == 0:
+		return "no name"
+	case len(names) > mostNames:
+		return strings.Join(names[:mostNames], ", ") + " …"
+	}
+	return strings.Join(names, ", ")
+}
+
 // ErrStranger refuses a connection whose certificate is of the right roots but of no trunk.
 var ErrStranger = errors.New("the certificate is valid but belongs to no trunk of the site document")
 
@@ -43,14 +81,12 @@ func (s *Set) Identify(cert *x509.Certificate) (string, error) {
 	if cert == nil {
 		return "", errors.New("no client certificate")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range s.order {
-		if Matches(&s.trunks[id].cfg, cert) == nil {
-			return id, nil
+	for _, t := range s.all() {
+		if Matches(&t.cfg, cert) == nil {
+			return t.cfg.ID, nil
 		}
 	}
-	return "", fmt.Errorf("%w: names %s", ErrStranger, strings.Join(cert.DNSNames, ", "))
+	return "", fmt.Errorf("%w: it is for %s", ErrStranger, list(names(cert)))
 }
 
 // tlsConfig for dialling: the chain against the configured roots, then the name. Go's own check cannot do without a

@@ -1,7 +1,6 @@
 package trunk
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"time"
@@ -11,103 +10,124 @@ import (
 	"holdfast/sip/stack"
 )
 
-// run probes the trunk at its interval until ctx ends, then closes the connection.
-func (t *trunk) run(ctx context.Context) {
+// run probes the trunk at its interval until it is stopped, then closes the connection.
+func (t *trunk) run() {
+	defer t.hangUp()
 	interval := time.Duration(t.cfg.OptionsInterval) * time.Second
 	if interval <= 0 {
 		interval = 10 * time.Second
 	}
-	for ctx.Err() == nil {
-		t.probe(ctx, min(interval, 4*time.Second))
-		wait := interval
-		if !t.up() {
-			wait = min(interval, 2*time.Second) // a dead trunk is asked more often, so that it serves soon after it is back
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-	}
-	t.mu.Lock()
-	conn := t.conn
-	t.mu.Unlock()
-	if conn != nil {
-		conn.Close()
+	for t.ctx.Err() == nil {
+		t.probe(min(interval, t.set.o.Patience))
+		t.pause(interval, min(interval, t.set.o.Retry))
 	}
 }
 
-func (t *trunk) up() bool {
+// pause waits until the next probe is due: at the interval, but soon while the trunk is down or in doubt, so that the
+// routing hears of it and that it serves soon after it is back. A lost connection puts it in doubt.
+func (t *trunk) pause(interval, retry time.Duration) {
+	soon := time.NewTimer(retry)
+	defer soon.Stop()
+	late := time.NewTimer(interval)
+	defer late.Stop()
+	kick, due := t.kick, soon.C
+	if t.sound() {
+		due = nil
+	}
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-late.C:
+			return
+		case <-due:
+			return
+		case <-kick: // at the earliest when soon has passed: an SBC that hangs up at once must not be dialled all the time
+			kick, due = nil, soon.C
+		}
+	}
+}
+
+func (t *trunk) sound() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.state.Up
+	return t.state.Up && t.misses == 0
 }
 
-// probe sends one OPTIONS and waits for its fate. Any final answer but 408 and 503 means alive.
-func (t *trunk) probe(ctx context.Context, deadline time.Duration) {
-	type result struct {
-		res *sip.Response
-		err error
-	}
-	got := make(chan result, 4)
-	began := time.Now()
+// outcome of one OPTIONS. A refusal that means "not now" answers and is an error all the same.
+type outcome struct {
+	answered bool
+	rtt      time.Duration
+	err      error
+}
+
+// probe sends one OPTIONS and waits for its fate.
+func (t *trunk) probe(patience time.Duration) {
+	got := make(chan outcome, 4) // more than can come: a late one is dropped with it
 	t.connect(func(c *stack.Conn, err error) {
+		sent := time.Now()
 		if err == nil {
 			_, err = c.Send(t.options(c), func(res *sip.Response, err error) {
 				if err != nil || res.StatusCode >= 200 {
-					select {
-					case got <- result{res, err}:
-					default:
-					}
+					got <- judge(res, time.Since(sent), err)
 				}
 			})
 		}
 		if err != nil {
-			got <- result{nil, err}
+			got <- outcome{err: err}
 		}
 	})
-	timer := time.NewTimer(deadline)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	var r result
 	select {
-	case <-ctx.Done():
-		return
+	case <-t.ctx.Done():
 	case <-timer.C:
-		r.err = fmt.Errorf("no answer to OPTIONS in %v", deadline)
-	case r = <-got:
+		t.result(outcome{err: fmt.Errorf("no answer to OPTIONS in %v", patience)})
+	case o := <-got:
+		t.result(o)
 	}
-	if r.err == nil && (r.res.StatusCode == 408 || r.res.StatusCode == 503) {
-		r.err = fmt.Errorf("OPTIONS answered %d", r.res.StatusCode)
+}
+
+// judge: any final answer but 408 and 503 means alive.
+func judge(res *sip.Response, rtt time.Duration, err error) outcome {
+	if err == nil && (res.StatusCode == 408 || res.StatusCode == 503) {
+		return outcome{answered: true, err: fmt.Errorf("OPTIONS answered %d", res.StatusCode)}
 	}
-	t.result(began, r.err)
+	return outcome{err == nil, rtt, err}
 }
 
 // result moves the state: one answer takes a trunk up; a lost connection or two misses in a row take it down.
-func (t *trunk) result(began time.Time, err error) {
+func (t *trunk) result(o outcome) {
 	now := time.Now()
 	t.mu.Lock()
-	before := t.state
+	before := t.state.Up
 	t.state.LastProbe = now
-	if err == nil {
+	var dead *stack.Conn
+	if o.err == nil {
 		t.misses = 0
-		t.state.Up, t.state.Err, t.state.RTT = true, "", now.Sub(began)
+		t.state.Up, t.state.Err, t.state.RTT = true, "", o.rtt
 	} else {
 		t.misses++
-		t.state.Err = err.Error()
-		dead := t.conn == nil || t.conn.Closed()
-		if t.misses >= missesDown || dead {
+		t.state.Err = o.err.Error()
+		lost := t.conn == nil || t.conn.Closed()
+		if t.misses >= missesDown || lost {
 			t.state.Up = false
-			if t.conn != nil && !dead {
-				// A connection that swallows OPTIONS is dead in a way that TCP has not noticed: start anew.
-				go t.conn.Close()
+			if !lost && !o.answered {
+				// A connection that swallows OPTIONS is dead in a way that TCP has not noticed: start anew. One that refuses
+				// them carries its calls to their end.
+				dead = t.conn
 			}
 		}
 	}
-	if t.state.Up != before.Up {
+	if t.state.Up != before {
 		t.state.Since = now
 	}
 	after := t.state
 	t.mu.Unlock()
-	if after.Up != before.Up {
+	if dead != nil {
+		dead.Close()
+	}
+	if after.Up != before {
 		t.set.o.Log.Info("trunk state", "trunk", t.cfg.ID, "up", after.Up, "err", after.Err)
 		if t.set.o.OnChange != nil {
 			t.set.o.OnChange(after)

@@ -27,6 +27,9 @@ type Options struct {
 	Log         *slog.Logger
 	// OnChange is told when a trunk comes up or goes down; it must not block.
 	OnChange func(State)
+
+	Patience time.Duration // how long an OPTIONS may stay unanswered, default 4 s, at most the trunk's interval
+	Retry    time.Duration // between two OPTIONS to a trunk that is down or has missed one, default 2 s, likewise
 }
 
 // State of one trunk, for status and routing.
@@ -40,32 +43,20 @@ type State struct {
 	Err       string        // why it is down
 }
 
-// ErrUnknown means that the site document names no such trunk.
+// ErrUnknown means that the site document names no such trunk, or no longer.
 var ErrUnknown = errors.New("no such trunk")
 
 // Set is all trunks. Safe for concurrent use.
 type Set struct {
 	o   Options
-	ctx context.Context
+	ctx context.Context // ends with Run
+	end context.CancelFunc
 
-	mu     sync.Mutex
-	trunks map[string]*trunk
-	order  []string
-	wg     sync.WaitGroup
-}
-
-// trunk is one SBC with its keepalive.
-type trunk struct {
-	set  *Set
-	cfg  site.Trunk
-	stop context.CancelFunc
-
-	mu      sync.Mutex
-	conn    *stack.Conn
-	state   State
-	misses  int
-	dialing bool
-	waiting []func(*stack.Conn, error)
+	mu      sync.Mutex // never held while a trunk's is taken, nor the other way round
+	running bool
+	trunks  map[string]*trunk
+	order   []string
+	wg      sync.WaitGroup
 }
 
 // New makes a Set without trunks; Update brings them.
@@ -73,73 +64,92 @@ func New(o Options) *Set {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Set{o: o, trunks: make(map[string]*trunk)}
+	if o.Patience <= 0 {
+		o.Patience = 4 * time.Second
+	}
+	if o.Retry <= 0 {
+		o.Retry = 2 * time.Second
+	}
+	s := &Set{o: o, trunks: make(map[string]*trunk)}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	return s
 }
 
-// Run keeps the trunks alive until ctx ends.
+// Run keeps the trunks alive until ctx ends, then hangs up and waits for what it has started. A Set runs once.
 func (s *Set) Run(ctx context.Context) error {
 	s.mu.Lock()
-	s.ctx = ctx
+	s.running = true
 	for _, t := range s.trunks {
-		s.launch(t)
+		s.wg.Go(t.run)
 	}
 	s.mu.Unlock()
 	<-ctx.Done()
+	s.mu.Lock()
+	s.end() // with the lock: spawn adds nothing after it
+	s.mu.Unlock()
 	s.wg.Wait()
 	return nil
 }
 
-// Update takes over the trunks of a new site document. A trunk whose settings did not change keeps its connection;
-// calls on a removed one run on.
+// spawn runs f in a goroutine that Run waits for; false when Run has ended.
+func (s *Set) spawn(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.wg.Go(f)
+	return true
+}
+
+// Update takes over the trunks of a new site document. A trunk that is reached and known as before keeps its
+// connection; one that is removed or moved is hung up: its calls' audio runs on until a party ends them.
 func (s *Set) Update(list []site.Trunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	keep := make(map[string]*trunk, len(list))
 	s.order = s.order[:0]
 	for _, cfg := range list {
+		cfg = reach(cfg)
 		s.order = append(s.order, cfg.ID)
 		if t := s.trunks[cfg.ID]; t != nil && t.cfg == cfg {
 			keep[cfg.ID] = t
 			continue
 		}
-		t := &trunk{set: s, cfg: cfg}
-		t.state = State{ID: cfg.ID, Address: cfg.Address, Since: time.Now(), Err: "not probed yet"}
+		t := newTrunk(s, cfg)
 		keep[cfg.ID] = t
-		if s.ctx != nil {
-			s.launch(t)
+		if s.running && s.ctx.Err() == nil {
+			s.wg.Go(t.run)
 		}
 	}
 	for id, t := range s.trunks {
-		if keep[id] != t && t.stop != nil {
+		if keep[id] != t {
 			t.stop()
 		}
 	}
 	s.trunks = keep
 }
 
-func (s *Set) launch(t *trunk) {
-	if s.ctx.Err() != nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(s.ctx)
-	t.stop = cancel
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		t.run(ctx)
-	}()
+// reach is what of a trunk's settings a connection depends on; the rest is the routing's.
+func reach(t site.Trunk) site.Trunk {
+	return site.Trunk{ID: t.ID, Address: t.Address, TLSName: t.TLSName, Fingerprint: t.Fingerprint, Domain: t.Domain, OptionsInterval: t.OptionsInterval}
 }
 
 // States of all trunks in the document's order.
 func (s *Set) States() []State {
+	var out []State
+	for _, t := range s.all() {
+		out = append(out, t.current())
+	}
+	return out
+}
+
+func (s *Set) all() []*trunk {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]State, 0, len(s.order))
-	for _, id := range s.order {
-		t := s.trunks[id]
-		t.mu.Lock()
-		out = append(out, t.state)
-		t.mu.Unlock()
+	out := make([]*trunk, len(s.order))
+	for i, id := range s.order {
+		out[i] = s.trunks[id]
 	}
 	return out
 }
@@ -147,12 +157,7 @@ func (s *Set) States() []State {
 // Up tells whether the trunk answered its last OPTIONS.
 func (s *Set) Up(id string) bool {
 	t := s.find(id)
-	if t == nil {
-		return false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.state.Up
+	return t != nil && t.current().Up
 }
 
 func (s *Set) find(id string) *trunk {
@@ -161,7 +166,8 @@ func (s *Set) find(id string) *trunk {
 	return s.trunks[id]
 }
 
-// Connect hands f a connection to the trunk, from a goroutine of its own: the one that is open, or a new one.
+// Connect hands f a connection to the trunk, from a goroutine of its own: the one that is open, or a new one. f must
+// not block for long: others may wait for the same connection.
 func (s *Set) Connect(id string, f func(*stack.Conn, error)) {
 	t := s.find(id)
 	if t == nil {
@@ -171,39 +177,13 @@ func (s *Set) Connect(id string, f func(*stack.Conn, error)) {
 	t.connect(f)
 }
 
-func (t *trunk) connect(f func(*stack.Conn, error)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.conn != nil && !t.conn.Closed() {
-		go f(t.conn, nil)
-		return
-	}
-	t.waiting = append(t.waiting, f)
-	if t.dialing {
-		return
-	}
-	t.dialing = true
-	t.set.wg.Add(1)
-	go func() {
-		defer t.set.wg.Done()
-		t.dial()
-	}()
-}
-
-// dial opens the connection once for everyone who waits for it.
-func (t *trunk) dial() {
-	conn, err := t.set.o.Stack.Dial(context.Background(), t.cfg.Address, t.tlsConfig())
-	if err == nil {
-		conn.Set(t.cfg.ID)
-	}
-	t.mu.Lock()
-	waiting := t.waiting
-	t.waiting, t.dialing = nil, false
-	if err == nil {
-		t.conn = conn
-	}
-	t.mu.Unlock()
-	for _, f := range waiting {
-		f(conn, err)
+// Lost tells the set of a connection that is gone; if it was a trunk's, the trunk is asked again soon. It does not block.
+func (s *Set) Lost(c *stack.Conn) {
+	id, _ := c.Get().(string)
+	if t := s.find(id); t != nil && t.holds(c) {
+		select {
+		case t.kick <- struct{}{}:
+		default:
+		}
 	}
 }
