@@ -5,7 +5,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"holdfast/firmware/lab/branch"
@@ -19,15 +18,15 @@ const (
 	registerTarget = 10 * time.Second // the cloud is silent → the first REGISTER is accepted
 	allTarget      = 14 * time.Second // the cloud is silent → every phone of the branch is on the box
 	homeTarget     = 30 * time.Second // the cloud answers → every phone is home; hold-off and a refresh are in it
+	tidyLimit      = 2 * time.Second  // to hang up after a failure
 	recoverLimit   = 25 * time.Second // the cloud answers → mode recovering: as many answers as misses, then the hold-off
 )
 
-// story is the branch and what one step leaves to the next.
+// story is the branch and what one step leaves to the next; steps run one after the other.
 type story struct {
 	*branch.Branch
 	screen *script.Screen
 
-	mu      sync.Mutex
 	cut     time.Time // when the cloud was cut
 	mended  time.Time
 	running [2]*ua.Call // the call that lives through the return of the cloud
@@ -40,7 +39,34 @@ func Steps(b *branch.Branch, screen *script.Screen) []script.Step {
 	for _, part := range [][]script.Step{s.normal(), s.outage(), s.inside(), s.outsideWorld(), s.unhappy(), s.homecoming()} {
 		all = append(all, part...)
 	}
+	for i := range all {
+		all[i].Do = s.tidied(all[i].Do)
+	}
 	return all
+}
+
+// tidied hangs up what a step leaves behind when it fails, so that the next ones are judged by themselves.
+func (s *story) tidied(do func(context.Context, *script.Notes) error) func(context.Context, *script.Notes) error {
+	return func(ctx context.Context, n *script.Notes) error {
+		err := do(ctx, n)
+		if err == nil {
+			return nil
+		}
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+		defer done()
+		agents := []*ua.Agent{s.SBC.Agent}
+		for _, p := range s.People {
+			agents = append(agents, p.Phone.Agent)
+		}
+		for _, a := range agents {
+			for _, c := range a.Calls() {
+				if c != s.running[0] && c != s.running[1] && c.EndedBy() == "" {
+					c.HangUp(ctx) // its own failure is no news: the step has failed already
+				}
+			}
+		}
+		return err
+	}
 }
 
 // call dials from one person to another and waits for both ends.

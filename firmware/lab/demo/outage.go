@@ -78,9 +78,7 @@ func (s *story) outage() []script.Step {
 		{
 			Name: "The cloud is cut", Want: "both zones stop answering: one goes silent, one refuses", Vital: true,
 			Do: func(_ context.Context, n *script.Notes) error {
-				s.mu.Lock()
 				s.cut = time.Now()
-				s.mu.Unlock()
 				n.Saw("zone 1 is a black hole, zone 2 refuses connections")
 				return s.CutCloud()
 			},
@@ -195,9 +193,9 @@ func (s *story) homecoming() []script.Step {
 			},
 		},
 		{
-			Name: "Phones that leave only when told are told", Want: fmt.Sprintf("all six on a cloud zone within %v", homeTarget), Limit: homeTarget,
+			Name: "A phone that leaves only when told is told", Want: fmt.Sprintf("1005 on a cloud zone within %v", homeTarget), Limit: homeTarget,
 			Do: func(ctx context.Context, n *script.Notes) error {
-				return s.allHome(ctx, n, func(*branch.Person) bool { return true })
+				return s.allHome(ctx, n, func(p *branch.Person) bool { return p.Extension == "1005" })
 			},
 		},
 		{
@@ -209,6 +207,12 @@ func (s *story) homecoming() []script.Step {
 				}
 				n.Saw("%.0f s after the cloud came back", time.Since(s.mended).Seconds())
 				return hangUp(ctx, a, b)
+			},
+		},
+		{
+			Name: "Everybody is home", Want: "all six phones on a cloud zone, 1004 too that talked until now",
+			Do: func(ctx context.Context, n *script.Notes) error {
+				return s.allHome(ctx, n, func(*branch.Person) bool { return true })
 			},
 		},
 		{
@@ -291,8 +295,5 @@ func (s *story) allHome(ctx context.Context, n *script.Notes, who func(*branch.P
 	}
 	n.Measure("phones home", float64(count), "")
 	n.Seconds("the last after", last.Sub(s.mended))
-	if took := last.Sub(s.mended); took > homeTarget {
-		return fmt.Errorf("the last phone was home after %.1f s", took.Seconds())
-	}
 	return nil
 }
