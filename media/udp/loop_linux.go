@@ -46,6 +46,7 @@ type Loop struct {
 	events [batch]unix.EpollEvent
 	from   unix.RawSockaddrAny // of the datagram just received
 	to     sendName            // of the one being sent
+	ticks  ticks
 
 	received, sent, oversized, recvErrors, sendErrors atomic.Uint64
 
@@ -109,7 +110,11 @@ func (l *Loop) serve(n int) {
 	now := time.Since(l.start)
 	for i := range l.events[:n] {
 		slot := l.events[i].Fd
-		if slot == wakeup {
+		switch slot {
+		case wakeup:
+			continue
+		case ticking:
+			l.tick(now)
 			continue
 		}
 		if s := l.slots[slot].Load(); s != nil { // nil: closed since the wait
@@ -172,6 +177,7 @@ func (l *Loop) Close() {
 	l.closed = true
 	unix.Close(l.epoll)
 	unix.Close(l.waker)
+	l.ticks.close()
 }
 
 func (l *Loop) wake() {
