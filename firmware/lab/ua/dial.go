@@ -240,7 +240,7 @@ func (c *Call) cancelNow(invite *sip.Request) {
 		defer done()
 		if res, err := tx.Next(ctx); err != nil {
 			c.agent.problem("CANCEL: %v", err)
-		} else if !res.IsSuccess() {
+		} else if !res.IsSuccess() && res.StatusCode != 481 { // 481: it crossed the final response (RFC 3261 §9.2)
 			c.agent.problem("CANCEL answered %d %s", res.StatusCode, res.Reason)
 		}
 	})
