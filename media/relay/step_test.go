@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,7 +65,11 @@ func (s *stepper) load(t testing.TB) []byte {
 func TestStepAllocatesNothing(t *testing.T) {
 	for _, suites := range [][2]string{
 		{"", ""}, {"AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM"}, {"AEAD_AES_128_GCM", "AES_256_CM_HMAC_SHA1_32"}, {"", "AES_CM_128_HMAC_SHA1_32"},
+		{"AEAD_AES_128_GCM", "AEAD_AES_256_GCM"},
 	} {
+		if racing && strings.Contains(suites[0]+suites[1], "SHA1") {
+			continue
+		}
 		s := newStepper(t, suites[0], suites[1])
 		if n := testing.AllocsPerRun(500, func() { s.port.Receive(s.load(t), s.from, s.now) }); n != 0 {
 			t.Errorf("%v: %v allocations", suites, n)
@@ -76,7 +81,11 @@ func TestStepAllocatesNothing(t *testing.T) {
 }
 
 func TestControlStepAllocatesNothing(t *testing.T) {
-	c := newCall(t, newRelay(t, config()), "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM")
+	suite := "AES_CM_128_HMAC_SHA1_80"
+	if racing {
+		suite = "AEAD_AES_128_GCM"
+	}
+	c := newCall(t, newRelay(t, config()), suite, "AEAD_AES_256_GCM")
 	defer c.session.Close()
 	c.set(t)
 	sealer, err := srtp.NewSealer(c.a.stream.Recv.Suite, c.a.stream.Recv.Key, nil)

@@ -20,13 +20,9 @@ type cm struct {
 	rtp, rtcp counter
 	tag       int
 	mki       []byte
-}
 
-// counter is the keys of one protocol and their scratch space. Scratch lives here because what is passed to an interface escapes.
-type counter struct {
-	block  cipher.Block
-	mac    *mac
-	hi, lo uint64           // salt·2^16, as two big-endian halves
+	// Scratch space lives here because what is passed to an interface escapes.
+	hasher *hasher
 	stream [streamSize]byte // key stream
 	extra  [4]byte          // ROC, authenticated behind the packet
 }
@@ -34,11 +30,25 @@ type counter struct {
 // streamSize is how much key stream is made at a time, in bytes: enough for 20 ms of G.711.
 const streamSize = 12 * aes.BlockSize
 
-func newCM(d *deriver, s Suite, mki []byte) (*cm, error) {
-	c := &cm{tag: s.Tag, mki: bytes.Clone(mki)}
+// counter is the keys of one protocol.
+type counter struct {
+	block  cipher.Block
+	mac    mac
+	hi, lo uint64 // salt·2^16, as two big-endian halves
+}
+
+func newCM(d *deriver, s Suite, mki []byte) (c *cm, err error) {
+	c = &cm{tag: s.Tag, mki: bytes.Clone(mki)}
+	if c.hasher, err = newHasher(); err != nil {
+		return nil, err
+	}
 	for label, k := range map[byte]*counter{0: &c.rtp, labelRTCP: &c.rtcp} {
 		enc, auth, salt := d.derive(label+labelEncryption, s.Key), d.derive(label+labelAuth, sha1.Size), d.derive(label+labelSalt, 14)
-		if err := k.init(enc, auth, salt); err != nil {
+		k.salt(salt)
+		if k.block, err = aes.NewCipher(enc); err != nil {
+			return nil, err
+		}
+		if k.mac, err = c.hasher.newMAC(auth); err != nil {
 			return nil, err
 		}
 		clear(enc)
@@ -46,15 +56,6 @@ func newCM(d *deriver, s Suite, mki []byte) (*cm, error) {
 		clear(salt)
 	}
 	return c, nil
-}
-
-func (k *counter) init(enc, auth, salt []byte) (err error) {
-	k.salt(salt)
-	if k.block, err = aes.NewCipher(enc); err != nil {
-		return err
-	}
-	k.mac, err = newMAC(auth)
-	return err
 }
 
 // salt takes the 14 bytes of the session salt.
@@ -67,10 +68,10 @@ func (k *counter) salt(b []byte) {
 //
 // cipher.NewCTR would allocate half a kilobyte for each packet, so the counter blocks are encrypted one by one, where they were written.
 // Writing all of them first, in whole words, is what makes it fast: a block read right after a part of it was written stalls.
-func (k *counter) xor(b []byte, ssrc uint32, index uint64) {
+func (c *cm) xor(k *counter, b []byte, ssrc uint32, index uint64) {
 	hi, lo := k.hi^uint64(ssrc), k.lo^index<<16
 	for len(b) > 0 {
-		stream := k.stream[:min(streamSize, (len(b)+aes.BlockSize-1)&^(aes.BlockSize-1))]
+		stream := c.stream[:min(streamSize, (len(b)+aes.BlockSize-1)&^(aes.BlockSize-1))]
 		for p := stream; len(p) > 0; p = p[aes.BlockSize:] {
 			binary.BigEndian.PutUint64(p, hi)
 			binary.BigEndian.PutUint64(p[8:], lo)
@@ -92,18 +93,18 @@ func (c *cm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte,
 	if !bytes.Equal(pkt[body:at], c.mki) { // the MKI is no secret
 		return nil, ErrMKI
 	}
-	binary.BigEndian.PutUint32(c.rtp.extra[:], uint32(index>>16))
-	if !c.rtp.mac.verify(pkt[at:], pkt[:body], c.rtp.extra[:]) {
+	binary.BigEndian.PutUint32(c.extra[:], uint32(index>>16))
+	if !c.hasher.verify(c.rtp.mac, pkt[at:], pkt[:body], c.extra[:]) {
 		return nil, ErrAuth
 	}
-	c.rtp.xor(pkt[header:body], ssrc, index)
+	c.xor(&c.rtp, pkt[header:body], ssrc, index)
 	return pkt[:body], nil
 }
 
 func (c *cm) sealRTP(pkt []byte, header int, ssrc uint32, index uint64) []byte {
-	c.rtp.xor(pkt[header:], ssrc, index)
-	binary.BigEndian.PutUint32(c.rtp.extra[:], uint32(index>>16))
-	tag := c.rtp.mac.compute(pkt, c.rtp.extra[:])
+	c.xor(&c.rtp, pkt[header:], ssrc, index)
+	binary.BigEndian.PutUint32(c.extra[:], uint32(index>>16))
+	tag := c.hasher.compute(c.rtp.mac, pkt, c.extra[:])
 	pkt = append(pkt, c.mki...)
 	return append(pkt, tag[:c.tag]...)
 }
@@ -114,17 +115,17 @@ func (c *cm) openRTCP(pkt []byte, ssrc uint32, index uint32) ([]byte, error) {
 	if !bytes.Equal(pkt[word+4:at], c.mki) {
 		return nil, ErrMKI
 	}
-	if !c.rtcp.mac.verify(pkt[at:], pkt[:word+4], nil) {
+	if !c.hasher.verify(c.rtcp.mac, pkt[at:], pkt[:word+4], nil) {
 		return nil, ErrAuth
 	}
-	c.rtcp.xor(pkt[8:word], ssrc, uint64(index))
+	c.xor(&c.rtcp, pkt[8:word], ssrc, uint64(index))
 	return pkt[:word], nil
 }
 
 func (c *cm) sealRTCP(pkt []byte, ssrc uint32, index uint32) []byte {
-	c.rtcp.xor(pkt[8:], ssrc, uint64(index))
+	c.xor(&c.rtcp, pkt[8:], ssrc, uint64(index))
 	pkt = binary.BigEndian.AppendUint32(pkt, encrypted|index)
-	tag := c.rtcp.mac.compute(pkt, nil)
+	tag := c.hasher.compute(c.rtcp.mac, pkt, nil)
 	pkt = append(pkt, c.mki...)
 	return append(pkt, tag[:rtcpTag]...)
 }
@@ -138,6 +139,7 @@ func (c *cm) wipe() {
 		zero(k.block)
 		k.mac.wipe()
 		k.hi, k.lo = 0, 0
-		clear(k.stream[:])
 	}
+	c.hasher.wipe()
+	clear(c.stream[:])
 }

@@ -5,23 +5,25 @@ import (
 	"crypto/sha1"
 	"encoding"
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"hash"
 )
 
-// mac is HMAC-SHA1 (RFC 2104) under one key, reused for every packet. Unlike crypto/hmac it can be wiped.
+const shaBlock = sha1.BlockSize
+
+// mac is an HMAC-SHA1 key (RFC 2104): the hash's state after the padded key, inside and outside.
+type mac struct{ inner, outer []byte }
+
+// hasher computes HMACs, under any key, without allocating. Unlike crypto/hmac it can be wiped.
 //
 // It pads messages itself (FIPS 180-4 §5.1.1), so that the hash only ever sees whole blocks, and reads the sum from the saved state:
 // hash.Hash.Sum copies the state and its input so often that it costs a third of the whole.
-type mac struct {
-	hash         state
-	inner, outer []byte          // hash's state after the padded key
-	saved        []byte          // hash's state after a message
-	tail         [2 * block]byte // the message's end and its padding
-	second       [block]byte     // the inner sum with its padding, which never changes
+type hasher struct {
+	hash   state
+	saved  []byte             // hash's state after a message
+	tail   [2 * shaBlock]byte // the message's end and its padding
+	second [shaBlock]byte     // the inner sum with its padding, which is always the same
 }
-
-const block = sha1.BlockSize
 
 // state is what SHA-1 of the standard library can do beside hashing.
 type state interface {
@@ -30,43 +32,47 @@ type state interface {
 	encoding.BinaryUnmarshaler
 }
 
-// Where crypto/sha1 puts the five words of the sum into its saved state: behind a mark of four bytes. TestMAC would notice a change.
+// Where crypto/sha1 puts the five words of the sum into its saved state: behind a mark of four bytes. TestMACAgainstStandardLibrary would notice a change.
 const (
 	sumAt  = 4
 	sumEnd = sumAt + sha1.Size
 )
 
-func newMAC(key []byte) (*mac, error) {
+func newHasher() (*hasher, error) {
 	h, ok := sha1.New().(state)
 	if !ok {
-		return nil, fmt.Errorf("SHA-1 of this Go release cannot save its state")
+		return nil, errors.New("SHA-1 of this Go release cannot save its state")
 	}
-	m := &mac{hash: h}
+	x := &hasher{hash: h}
 	var err error
-	if m.inner, err = padded(h, key, 0x36); err != nil {
+	if x.saved, err = h.AppendBinary(nil); err != nil {
 		return nil, err
 	}
-	if m.outer, err = padded(h, key, 0x5c); err != nil {
-		return nil, err
-	}
-	m.saved = make([]byte, 0, len(m.inner))
-	pad(m.second[sha1.Size:], block+sha1.Size)
-	return m, nil
+	pad(x.second[sha1.Size:], shaBlock+sha1.Size)
+	return x, nil
 }
 
-func padded(h state, key []byte, with byte) ([]byte, error) {
-	var b [block]byte
+func (x *hasher) newMAC(key []byte) (m mac, err error) {
+	if m.inner, err = x.padded(key, 0x36); err != nil {
+		return mac{}, err
+	}
+	m.outer, err = x.padded(key, 0x5c)
+	return m, err
+}
+
+func (x *hasher) padded(key []byte, with byte) ([]byte, error) {
+	var b [shaBlock]byte
 	copy(b[:], key) // session keys are 20 bytes, shorter than a block
 	for i := range b {
 		b[i] ^= with
 	}
-	h.Reset()
-	h.Write(b[:])
+	x.hash.Reset()
+	x.hash.Write(b[:])
 	clear(b[:])
-	return h.AppendBinary(nil)
+	return x.hash.AppendBinary(make([]byte, 0, len(x.saved)))
 }
 
-// pad fills b, which ends with a block, with what follows a message of n bytes.
+// pad fills b, which ends where a block ends, with what follows a message of n bytes.
 func pad(b []byte, n int) {
 	b[0] = 0x80
 	clear(b[1 : len(b)-8])
@@ -74,34 +80,37 @@ func pad(b []byte, n int) {
 }
 
 // compute is the tag of a then b, which is at most 4 bytes; valid until the next call.
-func (m *mac) compute(a, b []byte) []byte {
-	whole := len(a) &^ (block - 1)
-	n := copy(m.tail[:], a[whole:])
-	n += copy(m.tail[n:], b)
-	end := (n + 1 + 8 + block - 1) &^ (block - 1)
-	pad(m.tail[n:end], block+len(a)+len(b))
+func (x *hasher) compute(m mac, a, b []byte) []byte {
+	whole := len(a) &^ (shaBlock - 1)
+	n := copy(x.tail[:], a[whole:])
+	n += copy(x.tail[n:], b)
+	end := (n + 1 + 8 + shaBlock - 1) &^ (shaBlock - 1)
+	pad(x.tail[n:end], shaBlock+len(a)+len(b))
 	// The states were made by this very hash: restoring cannot fail, nor can saving.
-	_ = m.hash.UnmarshalBinary(m.inner)
-	m.hash.Write(a[:whole])
-	m.hash.Write(m.tail[:end])
-	m.saved, _ = m.hash.AppendBinary(m.saved[:0])
-	copy(m.second[:], m.saved[sumAt:sumEnd])
-	_ = m.hash.UnmarshalBinary(m.outer)
-	m.hash.Write(m.second[:])
-	m.saved, _ = m.hash.AppendBinary(m.saved[:0])
-	return m.saved[sumAt:sumEnd]
+	_ = x.hash.UnmarshalBinary(m.inner)
+	x.hash.Write(a[:whole])
+	x.hash.Write(x.tail[:end])
+	x.saved, _ = x.hash.AppendBinary(x.saved[:0])
+	copy(x.second[:], x.saved[sumAt:sumEnd])
+	_ = x.hash.UnmarshalBinary(m.outer)
+	x.hash.Write(x.second[:])
+	x.saved, _ = x.hash.AppendBinary(x.saved[:0])
+	return x.saved[sumAt:sumEnd]
 }
 
 // verify compares tag, which may be cut short, in constant time.
-func (m *mac) verify(tag, a, b []byte) bool {
-	return hmac.Equal(tag, m.compute(a, b)[:len(tag)])
+func (x *hasher) verify(m mac, tag, a, b []byte) bool {
+	return hmac.Equal(tag, x.compute(m, a, b)[:len(tag)])
 }
 
-func (m *mac) wipe() {
+func (m mac) wipe() {
 	clear(m.inner)
 	clear(m.outer)
-	clear(m.saved[:cap(m.saved)])
-	clear(m.tail[:])
-	clear(m.second[:])
-	zero(m.hash)
+}
+
+func (x *hasher) wipe() {
+	clear(x.saved)
+	clear(x.tail[:])
+	clear(x.second[:])
+	zero(x.hash)
 }

@@ -297,7 +297,8 @@ func TestUnencryptedRTCPIsRefused(t *testing.T) {
 	// A correctly authenticated packet whose E bit is off.
 	at := len(c) - rtcpTag - 4
 	binary.BigEndian.PutUint32(c[at:], 5)
-	copy(c[at+4:], s.t.(*cm).rtcp.mac.compute(c[:at+4], nil)[:rtcpTag])
+	x := s.t.(*cm)
+	copy(c[at+4:], x.hasher.compute(x.rtcp.mac, c[:at+4], nil)[:rtcpTag])
 	if _, err := o.RTCP(c); !errors.Is(err, ErrAuth) {
 		t.Errorf("%v", err)
 	}
@@ -371,7 +372,7 @@ func TestWipeLeavesNoKey(t *testing.T) {
 		switch x := s.t.(type) {
 		case *cm:
 			s.Wipe()
-			if !allZero(x.rtp.mac.inner) || !allZero(x.rtp.mac.outer) || x.rtp.hi|x.rtp.lo != 0 || !allZero(x.rtp.stream[:]) || !allZero(x.rtcp.mac.inner) {
+			if !allZero(x.rtp.mac.inner) || !allZero(x.rtp.mac.outer) || x.rtp.hi|x.rtp.lo != 0 || !allZero(x.stream[:]) || !allZero(x.hasher.saved) || !allZero(x.rtcp.mac.inner) {
 				t.Error("something is left")
 			}
 		case *gcm:
