@@ -1,5 +1,10 @@
 package outbox
 
+import (
+	"errors"
+	"io/fs"
+)
+
 // trim removes segments from the front that nobody needs any more, and gives up the oldest when there is too much. The
 // folder is synced after each: were a later segment to disappear before an earlier one, the notes in it would be gone
 // and what they speak of would be delivered again.
@@ -18,17 +23,20 @@ func (b *Box) trim() {
 		if g.live > 0 {
 			b.giveUp(g)
 		}
-		b.segments = b.segments[1:]
 		b.mu.Unlock()
-		g.file.Close()
+		// It stays in the row until its removal is durable: the next one must not go before it.
 		err := b.disk.remove(g.name)
-		if err == nil {
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			err = b.disk.sync()
 		}
 		if err != nil {
 			b.o.Log.Warn("outbox: cannot remove a segment", "segment", g.name, "err", err)
 			return
 		}
+		b.mu.Lock()
+		b.segments = b.segments[1:]
+		b.mu.Unlock()
+		g.file.Close()
 	}
 }
 
