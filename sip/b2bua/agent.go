@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -40,8 +41,9 @@ type Options struct {
 
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
-	// TrunkPatience is how long a trunk may be without any response before the next one is tried; default 4 s.
-	TrunkPatience time.Duration
+	// How long a trunk may be without any response before the next one is tried: TrunkPatience for ordinary calls
+	// (default 4 s), EmergencyPatience for emergency calls (2 s); and EmergencyProgress (8 s) without 18x or 2xx.
+	TrunkPatience, EmergencyPatience, EmergencyProgress time.Duration
 }
 
 // Agent holds the calls.
@@ -73,9 +75,9 @@ func New(o Options) *Agent {
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 1000
 	}
-	if o.TrunkPatience == 0 {
-		o.TrunkPatience = 4 * time.Second
-	}
+	o.TrunkPatience = cmp.Or(o.TrunkPatience, 4*time.Second)
+	o.EmergencyPatience = cmp.Or(o.EmergencyPatience, 2*time.Second)
+	o.EmergencyProgress = cmp.Or(o.EmergencyProgress, 8*time.Second)
 	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int)}
 }
 

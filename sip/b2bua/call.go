@@ -23,6 +23,9 @@ type Call struct {
 	info   atomic.Pointer[Info]
 	invite *stack.ServerTx // the caller's
 
+	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
+	preempted atomic.Bool
+
 	site      *site.Site // the document when the call began; a reload does not touch it
 	origin    route.Origin
 	query     route.Query
@@ -43,8 +46,9 @@ type Call struct {
 	refusal  refusal // what the caller is told when nothing answers
 	rang     bool    // the caller knows that it rings
 	ringing  *timer
-	timedOut bool // it rang long enough
-	changing bool // a re-INVITE is under way on either side
+	timedOut bool            // it rang long enough
+	retried  map[string]bool // trunks that an emergency call tries a second time
+	changing bool            // a re-INVITE is under way on either side
 	ended    bool
 
 	began, answeredAt time.Time
@@ -167,6 +171,11 @@ func (c *Call) begin() {
 		c.caller.plainOK = true
 	}
 	c.agent.addLeg(c.caller)
+	if c.caller.trunk != nil {
+		c.onTrunk.Store(&c.caller.trunk.ID)
+		c.agent.forceTrunk(c.caller.trunk) // the SBC has taken a channel for it already
+		c.caller.counted = true
+	}
 	c.log.Info("call", "from", c.caller.aor(), "to", c.query.Target, "kind", c.decision.Kind.String())
 	if c.decision.Kind != route.Reject {
 		c.media = c.agent.o.Media.Open(c.id, MediaOptions{Emergency: c.emergency})

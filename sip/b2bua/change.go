@@ -92,6 +92,10 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 		tx.Reply(488, "No Supported Codec")
 		return
 	}
+	if c.locked(l) && d.Direction != sdp.SendRecv {
+		tx.Reply(403, "Not During an Emergency Call")
+		return
+	}
 	if keeps && l.peer != nil && d.Direction == l.peer.Direction {
 		c.acceptWithin(l, far, tx, d, nil)
 		return

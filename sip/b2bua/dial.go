@@ -155,7 +155,7 @@ func (c *Call) tryTrunk() {
 	for len(c.trunks) > 0 {
 		t := c.trunks[0]
 		c.trunks = c.trunks[1:]
-		if !c.agent.takeTrunk(t) {
+		if !c.takeTrunk(t) {
 			c.log.Warn("trunk is full", "trunk", t.ID)
 			c.refusal = refusal{503, "No Trunk Available"}
 			continue
@@ -167,10 +167,25 @@ func (c *Call) tryTrunk() {
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
+		c.onTrunk.Store(&t.ID)
+		l.patience = c.after(c.trunkPatience(), func() { c.giveUp(l, "no answer at all") })
 		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
 		return
 	}
 	c.feed(inExhausted, nil, nil)
+}
+
+// giveUp leaves a trunk that does not answer for the next one. What it may still answer is cancelled or hung up: never
+// two live legs.
+func (c *Call) giveUp(l *leg, why string) {
+	c.log.Warn("trunk does not answer", "trunk", l.trunk.ID, "why", why)
+	l.cancelled = true
+	if l.invite != nil {
+		l.invite.Cancel()
+	}
+	c.trunkFailed(l, 408)
+	c.dropBranch(l)
+	c.tryTrunk()
 }
 
 // trunkConn goes on once the connection to the SBC is there.
@@ -187,17 +202,11 @@ func (c *Call) trunkConn(in gotConn) {
 	}
 	if err != nil {
 		c.log.Warn("trunk cannot be used", "trunk", l.trunk.ID, "err", err)
+		c.trunkFailed(l, 503)
 		c.dropBranch(l)
 		c.tryTrunk()
 		return
 	}
-	l.patience = c.after(c.agent.o.TrunkPatience, func() {
-		c.log.Warn("trunk does not answer", "trunk", l.trunk.ID)
-		l.cancelled = true
-		l.invite.Cancel()
-		c.dropBranch(l)
-		c.tryTrunk()
-	})
 	if c.ringing == nil || c.ringing.over {
 		c.ringing = c.after(ringAtTrunk, c.ringTime)
 	}
@@ -243,6 +252,7 @@ func (c *Call) numberFor(t *site.Trunk) string {
 // dropBranch gives a failed branch's ports and place on the trunk back at once.
 func (c *Call) dropBranch(l *leg) {
 	l.patience.stop()
+	l.progress.stop()
 	if l.counted {
 		l.counted = false
 		c.agent.leaveTrunk(l.trunk)
@@ -258,7 +268,7 @@ func (c *Call) dropBranch(l *leg) {
 // response handles what a branch's INVITE got.
 func (c *Call) response(in gotResponse) {
 	l, res := in.leg, in.res
-	l.patience.stop()
+	c.heardFromTrunk(l, res)
 	switch {
 	case in.err != nil:
 		l.pending = false
@@ -331,9 +341,13 @@ func (c *Call) branchFailed(l *leg, status int) {
 		return
 	}
 	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)
-	if l.trunk != nil && failover(status) && len(c.trunks) > 0 {
-		c.tryTrunk()
-		return
+	if l.trunk != nil {
+		c.trunkFailed(l, status)
+		if (c.dialsEmergency() || failover(status)) && len(c.trunks) > 0 {
+			c.worst(status)
+			c.tryTrunk()
+			return
+		}
 	}
 	c.worst(status)
 	if status >= 600 { // RFC 3261 §16.7 step 5: the user has declined everywhere
@@ -394,6 +408,7 @@ func (c *Call) cancelBranches(but *leg, why sip.Header) {
 		}
 		l.cancelled = true
 		l.patience.stop()
+		l.progress.stop()
 		if l.invite != nil {
 			if why != nil {
 				l.invite.Cancel(why)

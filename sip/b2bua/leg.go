@@ -38,6 +38,7 @@ type leg struct {
 	cancelled bool            // a branch that is given up
 	counted   bool            // it takes one of the trunk's calls
 	patience  *timer          // a trunk's first response is awaited
+	progress  *timer          // a trunk's ringing or answer is awaited (emergency calls)
 	status    int             // final status of a branch that failed, 0 while it is trying
 
 	answered bool               // a 2xx was received from or sent to this leg

@@ -21,6 +21,7 @@ const (
 	causeDead      = "dialog dead"
 	causeSilence   = "media silence"
 	causeStopped   = "box stopped"
+	causePreempted = "made room for an emergency call"
 )
 
 // Record is what remains of a call. It holds no key.

@@ -1,0 +1,218 @@
+package b2bua
+
+import (
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/sdp"
+	"holdfast/sip/site"
+)
+
+// TestEmergencyFailover: whatever a trunk answers but a 2xx, and every kind of silence, leads to the next one.
+func TestEmergencyFailover(t *testing.T) {
+	for name, first := range map[string]func(*ua){
+		"404":        func(x *ua) { x.incoming(sip.INVITE).Reply(404, "Not Found") },
+		"403":        func(x *ua) { x.incoming(sip.INVITE).Reply(403, "Forbidden") },
+		"603":        func(x *ua) { x.incoming(sip.INVITE).Reply(603, "Decline") },
+		"silence":    func(x *ua) { x.incoming(sip.INVITE) },
+		"only 100":   func(x *ua) { x.incoming(sip.INVITE).Reply(100, "Trying") },
+		"connection": func(x *ua) { x.incoming(sip.INVITE); x.conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
+			o := a.call("911")
+			first(x1)
+			in := x2.incoming(sip.INVITE)
+			if in.Request().Recipient.User != "911" {
+				t.Errorf("to %v", in.Request().Recipient)
+			}
+			x2.answer(in)
+			o.up(nil)
+			x2.acked()
+			o.within(sip.BYE, nil).wait(200)
+			x2.bye()
+			if r := w.ended(); !r.Emergency || r.To != "trunk sbc2" {
+				t.Errorf("record %+v", r)
+			}
+		})
+	}
+}
+
+// TestEmergencyRings: a trunk that rings is left to ring.
+func TestEmergencyRings(t *testing.T) {
+	w := newWorld(t, nil)
+	a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
+	o := a.call("9911")
+	in := x1.incoming(sip.INVITE)
+	in.Reply(100, "Trying")
+	in.Reply(180, "Ringing")
+	o.wait(180)
+	select {
+	case tx := <-x2.requests:
+		t.Fatalf("the other trunk got %s", tx.Request().Method)
+	case <-time.After(800 * time.Millisecond): // past every clock of failover
+	}
+	x1.answer(in)
+	o.up(nil)
+	x1.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x1.bye()
+	w.ended()
+}
+
+// TestLateAnswerOfGivenUpTrunk: never two live legs at the PSAP.
+func TestLateAnswerOfGivenUpTrunk(t *testing.T) {
+	w := newWorld(t, nil)
+	a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
+	o := a.call("911")
+	slow := x1.incoming(sip.INVITE)
+	x2.answer(x2.incoming(sip.INVITE))
+	o.up(nil)
+	x2.acked()
+	x1.answer(slow) // it picks up after all
+	x1.acked()
+	x1.bye()
+	o.within(sip.BYE, nil).wait(200)
+	x2.bye()
+	w.ended()
+}
+
+// TestPreemption: a full trunk makes room by ending the youngest ordinary call, never an emergency call.
+func TestPreemption(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1]; d.Trunks[0].MaxCalls = 2 })
+	a, b, x := w.phone("1001"), w.phone("1002"), w.sbc("sbc1")
+	up := func(u *ua, to string) *outgoing {
+		o := u.call(to)
+		x.answer(x.incoming(sip.INVITE))
+		o.up(nil)
+		x.acked()
+		return o
+	}
+	older := up(a, "912175550142")
+	up(b, "912175550143") // the younger, from b
+	emergency := a.call("911")
+	// Both happen at once: the BYE of the younger call and the INVITE.
+	var invite, bye bool
+	for range 2 {
+		select {
+		case tx := <-x.requests:
+			switch tx.Request().Method {
+			case sip.INVITE:
+				invite = true
+				x.answer(tx)
+			case sip.BYE:
+				bye = true
+				tx.Reply(200, "OK")
+			}
+		case <-time.After(deadline):
+			t.Fatalf("INVITE %v, BYE %v", invite, bye)
+		}
+	}
+	b.bye()
+	emergency.up(nil)
+	x.acked()
+	if r := w.ended(); r.Cause != causePreempted || r.From != "u1002" {
+		t.Errorf("ended %+v", r)
+	}
+	second := b.call("911") // takes the older one's place; the first emergency call stays
+	for range 2 {
+		tx := <-x.requests
+		if tx.Request().Method == sip.INVITE {
+			x.answer(tx)
+		} else {
+			tx.Reply(200, "OK")
+		}
+	}
+	a.bye()
+	second.up(nil)
+	x.acked()
+	w.ended()
+	emergency.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+	second.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+	_ = older
+}
+
+// TestTestCallNeverPreempts: 933 waits its turn.
+func TestTestCallNeverPreempts(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1]; d.Trunks[0].MaxCalls = 1 })
+	a, b, x := w.phone("1001"), w.phone("1002"), w.sbc("sbc1")
+	o := a.call("912175550142")
+	x.answer(x.incoming(sip.INVITE))
+	o.up(nil)
+	x.acked()
+	b.call("933").wait(503)
+	w.ended()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestFullInItsOwnOpinion: a trunk that answers 503 gets the emergency call again once an ordinary call has made room.
+func TestFullInItsOwnOpinion(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1] })
+	a, b, x := w.phone("1001"), w.phone("1002"), w.sbc("sbc1")
+	o := b.call("912175550142")
+	x.answer(x.incoming(sip.INVITE))
+	o.up(nil)
+	x.acked()
+	emergency := a.call("911")
+	x.incoming(sip.INVITE).Reply(503, "Service Unavailable")
+	for range 2 {
+		tx := <-x.requests
+		if tx.Request().Method == sip.INVITE {
+			x.answer(tx)
+		} else {
+			tx.Reply(200, "OK")
+		}
+	}
+	b.bye()
+	emergency.up(nil)
+	x.acked()
+	w.ended()
+	emergency.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestEmergencyLocks: the caller's phone cannot hold the call, and silence does not end it.
+func TestEmergencyLocks(t *testing.T) {
+	w := newWorld(t, nil)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911", pcmu)
+	psap := x.answer(x.incoming(sip.INVITE), pcmu)
+	o.up(nil)
+	x.acked()
+	o.within(sip.INVITE, directed(sdp.SendOnly, pcmu)).wait(403)
+	s, _ := w.media.last()
+	s.events <- MediaEvent{Leg: s.legs[0], Silent: true, For: time.Hour}
+	o.within(sip.UPDATE, nil).wait(200) // still up, and nobody was probed
+	select {
+	case tx := <-a.requests:
+		t.Errorf("the caller's phone got %s", tx.Request().Method)
+	default:
+	}
+	psap.within(sip.BYE, nil).wait(200)
+	a.bye()
+	w.ended()
+}
+
+// TestEmergencyWhileNotServing: recognised in every mode.
+func TestEmergencyWhileNotServing(t *testing.T) {
+	w := newWorld(t, nil)
+	w.serving = false
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911")
+	x.answer(x.incoming(sip.INVITE))
+	o.up(nil)
+	x.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
