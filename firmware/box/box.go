@@ -54,6 +54,7 @@ type Box struct {
 	outbox    *outbox.Box
 	records   *record.Log
 	strays    strays
+	saving    sync.Mutex // see saveBindings
 
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
 	closers              []func() error

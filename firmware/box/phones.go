@@ -15,8 +15,12 @@ import (
 // bindingsSection of the snapshot: a user's bindings under the user's ID.
 const bindingsSection = "bindings"
 
-// saveBindings keeps a user's bindings where a crash of the program does not lose them.
-func (b *Box) saveBindings(userID string, list []registrar.Binding) error {
+// saveBindings keeps a user's bindings where a crash of the program does not lose them. It takes them from the registrar,
+// one save at a time: what two requests brought about may arrive here in the wrong order.
+func (b *Box) saveBindings(userID string, _ []registrar.Binding) error {
+	b.saving.Lock()
+	defer b.saving.Unlock()
+	list := b.registrar.Bindings(time.Now(), userID)
 	if len(list) == 0 {
 		return b.snapshot.Delete(bindingsSection, userID)
 	}
@@ -48,8 +52,9 @@ func (b *Box) clearBindings() {
 	}
 }
 
+// forgetBindings takes what the registrar has dropped out of the snapshot.
 func (b *Box) forgetBindings(userID string) {
-	if err := b.snapshot.Delete(bindingsSection, userID); err != nil {
+	if err := b.saveBindings(userID, nil); err != nil {
 		b.log.Error("bindings are not saved", "err", err)
 	}
 }
@@ -78,9 +83,7 @@ func (b *Box) housekeeping(ctx context.Context) error {
 		}
 		now := time.Now()
 		for _, g := range b.registrar.Expire(now) {
-			if err := b.saveBindings(g.AOR, b.registrar.Bindings(now, g.AOR)); err != nil {
-				b.log.Error("bindings are not saved", "err", err)
-			}
+			b.forgetBindings(g.AOR)
 		}
 		if s := b.modes.state(); s.Mode == mode.Recovering && now.Sub(s.Since) > 2*time.Second && !b.warm() {
 			b.sendHome()
@@ -132,18 +135,22 @@ func (s *strays) note(user string, from netip.AddrPort) {
 			delete(s.seen, a)
 		}
 	}
-	if len(s.seen) < straysKept {
+	if _, known := s.seen[from.Addr()]; known || len(s.seen) < straysKept {
 		s.seen[from.Addr()] = stray{user, now}
 	}
 }
 
-// recent counts who came after t, and names one.
+// recent counts who came after t, and names the last.
 func (s *strays) recent(t time.Time) (n int, user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var last time.Time
 	for _, x := range s.seen {
-		if x.at.After(t) {
-			n, user = n+1, x.user
+		if !x.at.After(t) {
+			continue
+		}
+		if n++; x.at.After(last) {
+			last, user = x.at, x.user
 		}
 	}
 	return n, user

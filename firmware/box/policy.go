@@ -95,8 +95,9 @@ func (b *Box) authorize(c *stack.Conn) error {
 	return nil
 }
 
-// connClosed marks the phones of a lost connection as unreachable at once.
+// connClosed marks the phones of a lost connection as unreachable at once, and has a lost trunk asked again.
 func (b *Box) connClosed(c *stack.Conn) {
+	b.trunks.Lost(c)
 	gone := b.registrar.FlowGone(registrar.Flow(c.Flow()))
 	for _, g := range gone {
 		b.log.Info("phone is gone", "aor", g.AOR, "source", c.Remote().String())
