@@ -86,16 +86,15 @@ func (m *modes) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		var due <-chan time.Time
-		if left := time.Until(m.next()); left > 0 { // what is overdue and still cannot be done waits for the tick
-			due = time.After(left)
+		if next := m.next(); !next.IsZero() {
+			due = time.After(time.Until(next))
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-due:
-			m.tick()
+			m.feed(func(now time.Time) ([]mode.Transition, error) { return m.machine.Tick(now), nil })
 		case <-tick.C:
-			m.tick()
 			if m.state().Mode == mode.Recovering && m.vacant() {
 				m.feed(func(now time.Time) ([]mode.Transition, error) { return m.machine.Vacant(now), nil })
 			}
@@ -105,11 +104,6 @@ func (m *modes) run(ctx context.Context) error {
 			m.announce(t)
 		}
 	}
-}
-
-// tick tells the machine the time.
-func (m *modes) tick() {
-	m.feed(func(now time.Time) ([]mode.Transition, error) { return m.machine.Tick(now), nil })
 }
 
 // fresh takes what has not been announced.
