@@ -149,7 +149,7 @@ func (b *Box) buildSIP() error {
 	b.stack = stack.New(stack.Options{
 		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.cfg.Phones.MaxConnections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
-		OnAck: func(c *stack.Conn, r *message) { b.calls.Ack(c, r) },
+		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) },
 	})
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: trunkRoots, Log: b.log,
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})

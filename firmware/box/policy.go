@@ -3,8 +3,6 @@ package box
 import (
 	"time"
 
-	"github.com/emiago/sipgo/sip"
-
 	"holdfast/firmware/mode"
 	"holdfast/firmware/record"
 	"holdfast/sip/access"
@@ -13,8 +11,6 @@ import (
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
-
-type message = sip.Request
 
 // What the mode means for phones and calls.
 
@@ -70,15 +66,11 @@ func drillUsers(s mode.State) map[string]bool {
 
 // request is the stack's handler.
 func (b *Box) request(tx *stack.ServerTx) {
-	if tx.Request().Method != sip.REGISTER {
-		b.calls.Handle(tx)
+	if tx.Method() == "REGISTER" && tx.Conn().Side() == stack.Access {
+		b.access.Register(tx)
 		return
 	}
-	if tx.Conn().Side() != stack.Access {
-		tx.Reply(405, "Method Not Allowed", sip.NewHeader("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE"))
-		return
-	}
-	b.access.Register(tx)
+	b.calls.Handle(tx)
 }
 
 // authorize says who a trunk connection belongs to, by its certificate.

@@ -28,6 +28,9 @@ func (t *ServerTx) Conn() *Conn { return t.conn }
 // Request is the request; read only.
 func (t *ServerTx) Request() *sip.Request { return t.req }
 
+// Method is the request's method.
+func (t *ServerTx) Method() string { return string(t.req.Method) }
+
 // Tag is the To tag that Respond uses where the request had none.
 func (t *ServerTx) Tag() string { return t.tag }
 

@@ -76,7 +76,7 @@ func (p page) status(s control.Status) {
 		}
 		p.line("  %s %-20s → %-20s %-9s %s", p.mark(true), clip(c.From, 20), clip(c.To, 20), c.State, p.age(c.Began))
 	}
-	p.line("Site     %s, document %d of %s", clip(s.Site.Name, 30), s.Site.Serial, p.since(s.Site.Fetched))
+	p.line("Site     %s, document %d, in force %s", clip(s.Site.Name, 30), s.Site.Serial, p.since(s.Site.Fetched))
 	p.line("Box      %s, version %s, up %s", clip(s.Name, 20), s.Version, p.age(s.Started))
 	p.line("")
 	if len(s.Alarms) == 0 {
