@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import signal
 import tempfile
 
@@ -89,8 +88,7 @@ class Box:
     def __init__(self, run, host, folder, doc, ca, cert, trunk_cert=None, roots=None, zones=(), probing=QUICK):
         self.program, self.host, self.dir, self.proc = run.box, host, folder, None
         os.makedirs(os.path.join(folder, "data"), mode=0o700, exist_ok=True)
-        # the path of a Unix socket may have 107 bytes only
-        self.run_dir = tempfile.mkdtemp(prefix="holdfast-")
+        self.run_dir = tempfile.mkdtemp(dir=run.tmp)
         self.log = os.path.join(folder, "log")
         self.boot = os.path.join(folder, "holdfast.toml")
         trunk_cert = trunk_cert or cert
@@ -135,7 +133,6 @@ class Box:
             except Exception:
                 self.proc.kill()
                 self.proc.wait()
-        shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def status(self):
         self.alive()

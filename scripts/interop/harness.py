@@ -4,6 +4,7 @@ A suite is one network with one box (or a few) and the cases that run on it, in 
 Suites run beside each other, each in a thread and a network of its own."""
 
 import os
+import tempfile
 import threading
 import time
 import traceback
@@ -34,7 +35,7 @@ def until(what, seconds, poll, every=0.1):
         v = poll()
         if v:
             return v
-        if time.monotonic() >= end:
+        if time.monotonic() >= end or lan.over.is_set():
             raise Failed("not within %g s: %s" % (seconds, what))
         time.sleep(every)
 
@@ -117,6 +118,7 @@ class Run:
     def __init__(self, box, out, suites, only):
         self.box, self.out, self.suites, self.only = box, out, suites, only
         self.prefix = "hf%dx" % os.getpid()
+        self.tmp = tempfile.mkdtemp(prefix=self.prefix)  # short, as the path of a Unix socket may have 107 bytes only
         self.lock = threading.Lock()
         self.passed, self.failed = 0, 0
         self.start = time.monotonic()

@@ -5,7 +5,11 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
+
+
+over = threading.Event()  # once set, nothing more is started: the networks are about to be removed
 
 
 def ip(*args, check=True):
@@ -25,6 +29,8 @@ class Host:
 
     def command(self, *args):
         """args as a command line that runs in this host."""
+        if over.is_set():
+            raise RuntimeError("the run is over")
         return ["ip", "netns", "exec", self.netns, *args]
 
     def run(self, *args, timeout=20, **kw):
@@ -61,6 +67,8 @@ class Lan:
             ip("-n", sw, "link", "add", "br0", "type", "bridge")
             ip("-n", sw, "link", "set", "br0", "up")
             for o, h in self.hosts.items():
+                if over.is_set():
+                    raise RuntimeError("the run is over")
                 ip("netns", "add", h.netns)
                 ip("-n", h.netns, "link", "set", "lo", "up")
                 ip("-n", sw, "link", "add", "p%d" % o, "type", "veth", "peer", "name", "eth0", "netns", h.netns)
@@ -85,15 +93,15 @@ def names():
 def remove(prefix):
     """Ends the processes in the namespaces whose names begin so and deletes these."""
     mine = [n for n in names() if n.startswith(prefix)]
-    for sig in (signal.SIGTERM, signal.SIGKILL):
+    for attempt in range(10):
         pids = [int(p) for n in mine for p in ip("netns", "pids", n, check=False).split()]
-        for p in pids:
-            try:
-                os.kill(p, sig)
-            except ProcessLookupError:
-                pass
         if not pids:
             break
+        for p in pids:
+            try:
+                os.kill(p, signal.SIGKILL if attempt else signal.SIGTERM)
+            except ProcessLookupError:
+                pass
         time.sleep(0.3)
     for n in mine:
         ip("netns", "del", n, check=False)

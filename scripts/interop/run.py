@@ -86,7 +86,12 @@ def main():
         while any(w.is_alive() for w in workers):
             time.sleep(0.1)
     finally:
+        lan.over.set()
         lan.remove(run.prefix)
+        for w in workers:  # they notice at their next command, or because their peers are dead
+            w.join(10)
+        lan.remove(run.prefix)
+        shutil.rmtree(run.tmp, ignore_errors=True)
     print("logs, traces and recordings: %s; %.0f s" % (out, time.monotonic() - run.start))
     if run.passed + run.failed == 0:
         print("no case has such a word in it", file=sys.stderr)

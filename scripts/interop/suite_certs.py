@@ -122,8 +122,11 @@ class Certificates(Suite):
     @case("the box uses only the SBC with the right certificate; to the others it says nothing")
     def outbound(self):
         until("the trunk to the real SBC is up", 10, lambda: self.boxes[10].trunks().get("t60"), 0.2)
-        states = self.boxes[10].trunks()
+        trunks = {t["id"]: t for t in self.boxes[10].status()["trunks"]}
+        states = {i: t["up"] for i, t in trunks.items()}
         expect(states == {"t60": True, "t61": False, "t62": False, "t63": False}, "trunks: %s" % states)
+        for i, word in (("t61", "other.test|sbc.test"), ("t62", "unknown authority"), ("t63", "expired")):
+            expect(re.search(word, trunks[i].get("error", "")), "why %s is down should say %r: %r" % (i, word, trunks[i].get("error")))
         expect(self.sbcs[60].received("OPTIONS"), "the real SBC got no OPTIONS")
         for o in (61, 62, 63):
             said = [m.first for m in self.sbcs[o].messages() if m.received]
