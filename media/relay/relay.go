@@ -52,6 +52,7 @@ type Relay struct {
 	ports    *udp.Ports
 	sessions map[*Session]struct{}
 	closed   bool
+	plays    atomic.Uint64 // how many there were: their numbers
 }
 
 // worker is one thread and what its packets need.
@@ -61,6 +62,10 @@ type worker struct {
 	report   []byte // RTCP being made
 	drops    [reasons]atomic.Uint64
 	sessions int // guarded by Relay.mu
+
+	frame   []byte // packet of a prompt being made
+	keypads []*Leg // with a key held down
+	players players
 }
 
 // New checks cfg and prepares the workers; nothing runs before Run.
@@ -91,11 +96,17 @@ func New(cfg Config) (*Relay, error) {
 			r.closeLoops()
 			return nil, fmt.Errorf("media relay: %w", err)
 		}
-		r.workers = append(r.workers, &worker{
+		w := &worker{
 			loop:   loop,
 			spare:  make([]byte, udp.MaxPacket),
 			report: make([]byte, 0, udp.MaxPacket),
-		})
+			frame:  make([]byte, udp.MaxPacket+udp.TailRoom),
+		}
+		r.workers = append(r.workers, w)
+		if err := loop.SetTicker(w); err != nil {
+			r.closeLoops()
+			return nil, fmt.Errorf("media relay: %w", err)
+		}
 	}
 	return r, nil
 }

@@ -35,6 +35,7 @@ func (l *Leg) Set(stream Stream) error {
 		toPeer:     stream.ToPeer,
 		cn:         stream.CN,
 		audio:      stream.Audio,
+		codec:      stream.codec(),
 		event:      stream.Event,
 		heard:      [2]uint8{stream.RecvAudio.or(stream.Audio).Type, stream.RecvEvent.or(stream.Event).Type},
 		recv:       next.recv,
