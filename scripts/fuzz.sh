@@ -6,10 +6,15 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 
 n=0
+failed=()
 while IFS=: read -r file name; do
 	n=$((n + 1))
 	echo "== ./$(dirname "$file") $name"
-	go test -run '^$' -fuzz "^$name\$" -fuzztime "$1" "./$(dirname "$file")"
+	go test -run '^$' -fuzz "^$name\$" -fuzztime "$1" "./$(dirname "$file")" || failed+=("./$(dirname "$file") $name")
 done < <(git ls-files -co --exclude-standard '*_test.go' | xargs -r grep -HoP '^func \KFuzz\w+' | sort)
 [ $n -gt 0 ] || { echo "fuzz.sh: no fuzz target found" >&2; exit 1; }
+if [ ${#failed[@]} -gt 0 ]; then
+	printf 'fuzz: failed: %s\n' "${failed[@]}"
+	exit 1
+fi
 echo "fuzz: $n targets, no failure"
