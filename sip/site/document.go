@@ -94,6 +94,7 @@ type Emergency struct {
 	TestNumbers []string `json:"test_numbers,omitempty"`
 	ELINs       []ELIN   `json:"elins,omitempty"`
 	Security    []string `json:"security_desk,omitempty"` // extensions, then an external number at the end
+	Notify      []string `json:"notify,omitempty"`        // users whose phones ring with the notice; default: those of the security desk
 }
 
 // Device names a phone and its place; an analogue gateway may be allowed another transport from one address.

@@ -34,6 +34,7 @@ func validate(d *Document) (*Site, []Error, []Error) {
 	c.places()
 	c.forwards()
 	c.securityDesk()
+	c.noticeList()
 	c.options()
 	return c.Site, c.errs, c.warnings
 }
