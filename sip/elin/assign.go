@@ -1,6 +1,7 @@
 package elin
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -54,17 +55,20 @@ func (t *Table) Pin(now time.Time, at Place, c Caller) Assignment {
 // choose picks among the ELINs of a place.
 func (t *Table) choose(now time.Time, numbers []string, c Caller) string {
 	me := c.who()
-	best, bestHold := "", hold{}
+	mine, best, bestHold := "", "", hold{}
 	for _, n := range numbers {
 		h := t.heldBy(now, n, me)
-		if c.Test && h.mine || h.mineForReal || h.mine && h.level < forReal {
+		if h.mineForReal {
 			return n
+		}
+		if mine == "" && h.mine && (c.Test || h.level < forReal) {
+			mine = n // from a test: good enough where nobody in need is on it
 		}
 		if best == "" || h.better(bestHold) {
 			best, bestHold = n, h
 		}
 	}
-	return best
+	return cmp.Or(mine, best)
 }
 
 type level int
