@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -269,7 +270,7 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config, with any
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Limits.HandshakeTimeout)
 	defer cancel()
-	contact := s.Addr(Trunk) // the zero value without a listener
+	contact := s.Addr(Trunk)                                // the zero value without a listener
 	raw, err := s.o.Network.Dial(ctx, contact.Addr(), addr) // from the address that the SBC knows the box by
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
