@@ -23,7 +23,7 @@ func (l *Leg) Set(stream Stream) error {
 		return ErrClosed
 	}
 	next := l.keys
-	if err := next.change(stream.Recv, stream.Send); err != nil {
+	if err := next.change(l.w.scratch, stream.Recv, stream.Send); err != nil {
 		return fmt.Errorf("set media stream: %w", err)
 	}
 	e := &endpoint{
