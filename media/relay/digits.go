@@ -9,8 +9,9 @@ import (
 const (
 	// keyReleased ends an event whose last reports were lost: they come every 50 ms or faster (RFC 4733 §2.5.1.2).
 	keyReleased = 250 * time.Millisecond
-	// keyRepeats is how long the end of an event may be repeated (three times, RFC 4733 §2.5.1.4).
-	keyRepeats = 250 * time.Millisecond
+	// endRepeats is how far in sequence numbers an end may lie behind another end of the same event, which is sent three times
+	// (RFC 4733 §2.5.1.4). A press of its own has other packets before its end.
+	endRepeats = 2
 	// longSegment is a duration so near to the field's end that the next report may begin another segment of the same event
 	// (RFC 4733 §2.5.1.3).
 	longSegment = 0xf000
@@ -69,9 +70,9 @@ func (k *keypad) bearingOf(h rtp.Header, ev rtp.Event, now time.Duration) bearin
 		}
 	case alike && k.down && !h.Marker && k.length >= longSegment && ev.Duration < k.length:
 		return extends
-	case alike && k.down && !h.Marker && ev.Duration >= k.length:
+	case alike && k.down && !h.Marker && ev.Duration > k.length && h.Timestamp-k.stamp == uint32(ev.Duration-k.length):
 		return goesOn // some devices let the timestamp of an event run on
-	case alike && k.released && ev.End && ev.Duration == k.length && since < keyRepeats:
+	case alike && k.released && ev.End && !h.Marker && ev.Duration == k.length && 0 < d && d <= endRepeats:
 		return repeats // and repeat its end so
 	}
 	return begins
