@@ -33,7 +33,7 @@ func After(d Decision, o Outcome) Decision {
 		return d
 	}
 	if d.Kind == Emergency || d.Callback {
-		return c.nextAtDesk(d)
+		return c.nextCallback(d)
 	}
 	u := d.User
 	next := d
