@@ -24,6 +24,7 @@ import (
 	"holdfast/firmware/provision"
 	"holdfast/firmware/record"
 	"holdfast/firmware/snapshot"
+	"holdfast/media/prompt"
 	"holdfast/media/relay"
 	"holdfast/sip/access"
 	"holdfast/sip/b2bua"
@@ -47,6 +48,7 @@ type Box struct {
 	access    *access.Server
 	trunks    *trunk.Set
 	relay     *relay.Relay
+	prompts   *prompt.Set
 	calls     *b2bua.Agent
 	modes     *modes
 	prober    *cloud.Prober
@@ -136,7 +138,11 @@ func (b *Box) buildMedia() error {
 		PortMin: b.cfg.Media.PortMin, PortMax: b.cfg.Media.PortMax, Drain: b.cfg.Media.Drain, Silence: b.cfg.Media.Silence,
 		Reserved: b.cfg.Media.EmergencyPorts, DSCP: b.cfg.Media.DSCPMedia, Log: b.log,
 	})
+	if err != nil {
+		return err
+	}
 	b.relay = r
+	b.prompts, err = prompt.Default()
 	return err
 }
 
@@ -155,7 +161,7 @@ func (b *Box) buildSIP() error {
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) }})
-	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay}, Trunks: b.trunks,
+	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, RetryAfter: b.retryAfter, OnEnd: b.callEnded,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	return nil
