@@ -180,7 +180,10 @@ func TestAcknowledgedByKey(t *testing.T) {
 			t.Errorf("rang %d times", len(rung))
 		}
 		want := []string{"recognised", "invite", "notice-rung reception", "notice-message reception", "silenced", "notice-seen reception", "acknowledged Reception (1000)"}
-		if got := w.kinds("c1"); !slices.Equal(got, want) {
+		got := w.kinds("c1")
+		slices.Sort(got) // the phone may ring before the INVITE step is noted
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
 			t.Errorf("%v", got)
 		}
 	})
