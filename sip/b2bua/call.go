@@ -46,9 +46,10 @@ type Call struct {
 	refusal  refusal // what the caller is told when nothing answers
 	rang     bool    // the caller knows that it rings
 	ringing  *timer
-	timedOut bool            // it rang long enough
-	retried  map[string]bool // trunks that an emergency call tries a second time
-	changing bool            // a re-INVITE is under way on either side
+	timedOut bool              // it rang long enough
+	retried  map[string]bool   // trunks that an emergency call tries a second time
+	changing bool              // a re-INVITE is under way on either side
+	owed     []*stack.ServerTx // requests within the dialogs that may still want an answer
 	ended    bool
 
 	began, answeredAt time.Time
@@ -65,6 +66,7 @@ type refusal struct {
 // run is the call's life. It returns when both sides are done.
 func (c *Call) run() {
 	defer c.agent.wg.Done()
+	defer c.leave()
 	defer close(c.done)
 	defer c.agent.remove(c)
 	c.begin()
@@ -107,6 +109,7 @@ func (c *Call) take(in any) {
 	case gotConn:
 		c.trunkConn(in)
 	case gotRequest:
+		c.owe(in.tx)
 		c.request(in.leg, in.tx)
 	case gotAck:
 		c.acked(in.leg, in.req)
@@ -294,6 +297,7 @@ func (c *Call) end() {
 	}
 	c.ended = true
 	c.ringing.stop()
+	c.settleDebts()
 	c.cancelBranches(nil, nil)
 	for _, l := range append([]*leg{c.caller}, c.branches...) {
 		l.resend.stop()

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"slices"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -72,6 +73,45 @@ func (t *timer) stop() {
 func (c *Call) post(in any) {
 	select {
 	case c.inbox <- in:
+		select {
+		case <-c.done: // it came too late, and perhaps nobody looks any more
+			c.leave()
+		default:
+		}
 	case <-c.done:
+		bury(in)
 	}
+}
+
+// leave answers what came when the call had just ended: a request left without an answer would hold its transaction, and
+// the phone would wait for it. It is called after done is closed, from any goroutine.
+func (c *Call) leave() {
+	for {
+		select {
+		case in := <-c.inbox:
+			bury(in)
+		default:
+			return
+		}
+	}
+}
+
+// bury answers a request to a call that is over.
+func bury(in any) {
+	if r, ok := in.(gotRequest); ok {
+		r.tx.Reply(481, "Call/Transaction Does Not Exist")
+	}
+}
+
+// owe remembers a request within a dialog until it is answered.
+func (c *Call) owe(tx *stack.ServerTx) {
+	c.owed = append(slices.DeleteFunc(c.owed, (*stack.ServerTx).Answered), tx)
+}
+
+// settleDebts answers what is still unanswered when the call ends (RFC 3261 §15.1.2: 487).
+func (c *Call) settleDebts() {
+	for _, tx := range c.owed {
+		tx.Reply(487, "Request Terminated") // the first answer stands, if there was one
+	}
+	c.owed = nil
 }
