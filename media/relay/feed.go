@@ -21,27 +21,38 @@ type playing struct {
 // behind is how late a frame may be sent; a thread that was stopped for longer begins anew and hurls nothing at the peer.
 const behind = 60 * time.Millisecond
 
-// Tick sends the frames that are due, and looks after keys whose release got lost. False: there is nothing to do.
-func (w *worker) Tick(now time.Duration) bool {
-	more := false
+// tickPeriod is the grid on which frames are due, so that many of them share one tick.
+const tickPeriod = 5 * time.Millisecond
+
+// Tick sends the frames that are due, looks after keys whose release got lost, and says when there is something to do again; 0: not of
+// itself.
+func (w *worker) Tick(now time.Duration) time.Duration {
+	next := w.releaseKeys(now)
 	for _, l := range w.players.now() {
-		if l.feed(now) {
-			more = true
-		}
+		next = sooner(next, l.feed(now))
 	}
-	return w.releaseKeys(now) || more
+	return next
 }
 
-// feed goes on with what is played to the leg's peer; false if nothing is, or not now.
-func (l *Leg) feed(now time.Duration) bool {
+// sooner of two times, of which 0 is never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// feed goes on with what is played to the leg's peer, and says when there is more to do; 0: not of itself.
+func (l *Leg) feed(now time.Duration) time.Duration {
 	r, s := l.route.Load(), &l.playing
 	if r == nil || r.play == nil {
-		return false
+		return 0
 	}
+	latest := now - now%tickPeriod
 	if s.number != r.play.number {
 		*s = playing{number: r.play.number, player: prompt.NewPlayer(r.play.frames, r.play.Loop)}
 		// Plays begin at different ticks, so that each has its share of the frames.
-		s.due = now + time.Duration(s.number%4)*udp.TickPeriod
+		s.due = latest + time.Duration(s.number%4)*tickPeriod
 	}
 	if !s.over && s.player.Frames() != r.play.frames {
 		s.player.Change(r.play.frames)
@@ -49,12 +60,12 @@ func (l *Leg) feed(now time.Duration) bool {
 	}
 	if !s.over && !r.from.toPeer {
 		s.due, s.running = 0, false
-		return false
+		return 0
 	}
 	if now-s.due > behind {
-		s.due, s.running = now, false
+		s.due, s.running = latest, false
 	}
-	for !s.over && now+udp.TickPeriod/2 >= s.due {
+	for !s.over && now >= s.due {
 		frame, ok := s.player.Next()
 		if !ok {
 			s.over = true
@@ -69,7 +80,13 @@ func (l *Leg) feed(now time.Duration) bool {
 			l.ended.Store(s.number)
 		}
 	}
-	return !s.told
+	switch {
+	case s.told:
+		return 0
+	case s.over:
+		return now + tickPeriod // the call had no room
+	}
+	return s.due
 }
 
 func (l *Leg) sendFrame(e *endpoint, f *prompt.Frames, frame []byte, begins bool, now time.Duration) {
