@@ -82,6 +82,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	total("calls", "Calls begun.", ct.Calls.Load())
 	total("calls_answered", "Calls answered.", ct.Answered.Load())
 	total("calls_refused", "Calls refused.", ct.Refused.Load())
+	total("call_faults", "Calls that ended by a fault of the program.", ct.Faults.Load())
 	total("emergency_calls", "Emergency calls begun.", ct.Emergency.Load())
 	at := b.access.Totals()
 	total("registrations", "REGISTER requests accepted.", at.Registered.Load())

@@ -141,6 +141,9 @@ func atRest(t *testing.T, r *rig, within time.Duration) {
 		time.Sleep(within / 200)
 	}
 	t.Errorf("left behind: %s", strings.Join(what, ", "))
+	for _, c := range r.calls.Calls() {
+		t.Errorf("still there: %+v", c)
+	}
 }
 
 func seeded(t *testing.T) uint64 {
@@ -177,6 +180,9 @@ func TestStorm(t *testing.T) {
 		t.Logf("broken off: %s", s)
 	}
 	t.Logf("%d calls and %d records in %v", len(all.stories), r.records, time.Since(began).Round(time.Millisecond))
+	if n := r.calls.Totals().Faults.Load(); n > 0 {
+		t.Errorf("%d calls ended by a fault", n)
+	}
 	if total := r.calls.Totals(); int(total.Calls.Load()) != r.records {
 		t.Errorf("%d calls, %d records", total.Calls.Load(), r.records)
 	}

@@ -67,6 +67,7 @@ type Agent struct {
 // Totals since the start, for metrics.
 type Totals struct {
 	Calls, Answered, Refused, Emergency atomic.Uint64
+	Faults                              atomic.Uint64 // calls that ended by a fault of ours
 }
 
 // New makes an agent without calls.

@@ -69,6 +69,7 @@ func (c *Call) run() {
 	defer c.leave()
 	defer close(c.done)
 	defer c.agent.remove(c)
+	defer c.contain()
 	c.begin()
 	var events <-chan MediaEvent
 	for !c.finished() {

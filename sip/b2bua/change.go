@@ -72,7 +72,7 @@ func (c *Call) refreshTarget(l *leg, req *sip.Request) { l.dlg.retarget(req.Cont
 // side is asked only when it is concerned: the direction changes, or the codec in use is no longer offered.
 func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 	far := c.other(l)
-	if c.changing || far == nil || c.state == Dialling || l.onAck != nil {
+	if c.changing || far == nil || c.state == Dialling || l.onAck != nil || far.peer == nil { // far has not said yet what it takes
 		tx.Reply(491, "Request Pending") // RFC 3261 §14.2
 		return
 	}

@@ -21,6 +21,7 @@ const (
 	causeDead      = "dialog dead"
 	causeSilence   = "media silence"
 	causeStopped   = "box stopped"
+	causeFault     = "fault"
 	causePreempted = "made room for an emergency call"
 )
 
