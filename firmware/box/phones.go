@@ -75,6 +75,7 @@ const homeRate = 50
 func (b *Box) housekeeping(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var rush afterRush
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,6 +83,9 @@ func (b *Box) housekeeping(ctx context.Context) error {
 		case <-tick.C:
 		}
 		now := time.Now()
+		if rush.due(b.stack.Counters().Accepted.Load()) {
+			rush.clear()
+		}
 		for _, g := range b.registrar.Expire(now) {
 			b.forgetBindings(g.AOR)
 		}

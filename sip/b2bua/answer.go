@@ -184,6 +184,9 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 		if time.Since(began) >= t.B {
 			l.onAck = nil
 			c.log.Warn("no ACK", "leg", l.name, "aor", l.aor())
+			if c.emergency && c.state == Up {
+				return // people talk: a formality does not end this call
+			}
 			c.endsBy(causeNoAck, l.name)
 			c.feed(inAckTime, nil, nil)
 			return

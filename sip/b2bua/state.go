@@ -79,10 +79,11 @@ var transitions = [states][inputs]*step{
 		inStop:     {Over, []action{doEnd}},
 	},
 	Up: {
-		inAnswer: {Up, []action{doHangUp}},
-		inBye:    {Over, []action{doEnd}},
-		inDead:   {Over, []action{doEnd}},
-		inStop:   {Over, []action{doEnd}},
+		inAnswer:  {Up, []action{doHangUp}},
+		inAckTime: {Over, []action{doEnd}}, // of a re-INVITE (RFC 3261 §14.2)
+		inBye:     {Over, []action{doEnd}},
+		inDead:    {Over, []action{doEnd}},
+		inStop:    {Over, []action{doEnd}},
 	},
 	Over: {
 		inAnswer: {Over, []action{doHangUp}},

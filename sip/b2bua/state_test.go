@@ -30,6 +30,7 @@ func TestTransitions(t *testing.T) {
 		{Answered, inDead}:       {Over, []action{doEnd}},
 		{Answered, inStop}:       {Over, []action{doEnd}},
 		{Up, inAnswer}:           {Up, []action{doHangUp}},
+		{Up, inAckTime}:          {Over, []action{doEnd}},
 		{Up, inBye}:              {Over, []action{doEnd}},
 		{Up, inDead}:             {Over, []action{doEnd}},
 		{Up, inStop}:             {Over, []action{doEnd}},
