@@ -41,7 +41,13 @@ func (l *Leg) Play(p *prompt.Prompt, o PlayOptions) (uint64, error) {
 	if l.closed {
 		return 0, ErrClosed
 	}
+	if p == nil {
+		return 0, errors.New("play: there is no prompt")
+	}
 	next := &play{number: s.relay.plays.Add(1), prompt: p, PlayOptions: o}
+	if l.endpoint != nil && l.endpoint.shared {
+		return 0, fmt.Errorf("play %s: %w", p.Name(), errShare("the box has none of its own for the leg"))
+	}
 	if l.endpoint != nil && next.in(l.endpoint).frames == nil {
 		return 0, fmt.Errorf("play %s: %w (%s)", p.Name(), ErrNoEncoding, l.endpoint.named())
 	}
