@@ -151,7 +151,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	if _, real := o.net.(loopback); real {
 		r.relay, err = relay.New(relay.Config{AccessAddr: rigPhones, TrunkAddr: rigTrunk, PortMin: 20000, PortMax: 29999, Drain: 50 * time.Millisecond, Silence: rigSilence, Workers: 1})
 		must(err)
-		r.media = anchor{r.relay}
+		r.media = anchor{relay: r.relay}
 	} else {
 		r.media = &still{}
 	}
