@@ -36,7 +36,7 @@ func (c *Call) passEarly(l *leg, res *sip.Response) {
 		c.passRinging()
 		return
 	}
-	body, err := c.answerCaller(l)
+	body, err := c.answerCaller(l.peer.Direction)
 	if err != nil {
 		c.log.Error("early answer", "err", err)
 		return
@@ -65,9 +65,9 @@ func (c *Call) tie(l *leg, d *sdp.Description) error {
 
 // answerCaller describes the caller's side in answer to its offer. A description that differs from one given before
 // (early media of a trunk that then failed) may not come in the same dialog (RFC 3261 §13.2.1): it gets a new tag.
-func (c *Call) answerCaller(l *leg) ([]byte, error) {
+func (c *Call) answerCaller(dir sdp.Direction) ([]byte, error) {
 	before, said := c.caller.local, c.caller.said
-	body, err := c.caller.answer(l.peer.Direction)
+	body, err := c.caller.answer(dir)
 	if err == nil && said && !c.caller.local.Equal(before) {
 		c.agent.dropLeg(c.caller)
 		c.caller.dlg.local.tag = newTag()
@@ -80,6 +80,9 @@ func (c *Call) answerCaller(l *leg) ([]byte, error) {
 func (c *Call) connect(l *leg, res *sip.Response) {
 	c.callee = l
 	c.ringing.stop()
+	if c.announced {
+		c.caller.media.StopPlay()
+	}
 	c.cancelBranches(l, elsewhere)
 	l.ack(res.CSeq().SeqNo, nil)
 	if err := c.bridge(l, res); err != nil {
@@ -90,6 +93,7 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 		return
 	}
 	c.answeredAt = time.Now()
+	c.helpAnswered(l)
 	c.agent.totals.Answered.Add(1)
 	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite)
 }
@@ -116,7 +120,7 @@ func (c *Call) bridge(l *leg, res *sip.Response) error {
 	var body []byte
 	var err error
 	if c.offered {
-		body, err = c.answerCaller(l)
+		body, err = c.answerCaller(l.peer.Direction)
 	} else {
 		body, err = c.caller.offerCodecs(c.caller.codecs.Codecs(), l.peer.Direction)
 	}

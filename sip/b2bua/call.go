@@ -25,6 +25,7 @@ type Call struct {
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
+	helpFlow  atomic.Uint64 // the connection of an emergency caller's phone, read by other calls
 
 	site      *site.Site // the document when the call began; a reload does not touch it
 	origin    route.Origin
@@ -43,18 +44,28 @@ type Call struct {
 	offered bool        // the caller made the offer
 	trunks  []*site.Trunk
 
-	refusal  refusal // what the caller is told when nothing answers
-	rang     bool    // the caller knows that it rings
-	ringing  *timer
-	timedOut bool              // it rang long enough
-	retried  map[string]bool   // trunks that an emergency call tries a second time
-	changing bool              // a re-INVITE is under way on either side
-	owed     []*stack.ServerTx // requests within the dialogs that may still want an answer
-	ended    bool
+	refusal   refusal // what the caller is told when nothing answers
+	rang      bool    // the caller knows that it rings
+	ringing   *timer
+	timedOut  bool            // it rang long enough
+	outside   outside         // what trunks are dialled, and as whom
+	forHelp   bool            // an emergency call: it has a record
+	answers   []string        // a callback: the emergency calls that it answers
+	announced bool            // the caller hears a prompt
+	retried   map[string]bool // trunks that an emergency call tries a second time
+	changing  bool            // a re-INVITE is under way on either side
+	ended     bool
+	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
 
 	began, answeredAt time.Time
 	cause             string
 	endedBy           string
+}
+
+// outside is a number outside and what it is shown.
+type outside struct {
+	number string
+	caller route.CallerID
 }
 
 // refusal is a final status for the caller.
@@ -173,6 +184,7 @@ func (c *Call) begin() {
 	if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
 		c.caller.plainOK = true
 	}
+	c.knowPhone()
 	c.agent.addLeg(c.caller)
 	if c.caller.trunk != nil {
 		c.onTrunk.Store(&c.caller.trunk.ID)
@@ -189,7 +201,21 @@ func (c *Call) begin() {
 			return
 		}
 	}
+	c.recognised()
 	c.dial()
+}
+
+// knowPhone finds the binding of the phone that calls: so it is found again on another connection, and by a callback.
+func (c *Call) knowPhone() {
+	if c.caller.user == nil {
+		return
+	}
+	for _, b := range c.agent.o.Bindings(c.caller.user.ID) {
+		if uint64(b.Flow) == c.caller.conn.Flow() {
+			c.caller.instance, c.caller.binding = b.Instance, b.URI
+			return
+		}
+	}
 }
 
 // readOffer takes the caller's ports and its offer, if there is one.
@@ -205,11 +231,21 @@ func (c *Call) readOffer() refusal {
 	}
 	d, r := parseBody(req)
 	if r.status != 0 {
+		if c.emergency { // whatever is wrong with it, the call goes on: the box makes the offer
+			c.wants = sdp.DefaultOffer()
+			return refusal{}
+		}
 		return r
 	}
 	c.wants, c.offered = sdp.Filter(d.Codecs), true
 	if len(sdp.OfferTo(c.wants, nil)) == 0 {
-		return refusal{488, "No Supported Codec"}
+		if !c.emergency {
+			return refusal{488, "No Supported Codec"}
+		}
+		c.wants = sdp.DefaultOffer() // it will not be understood, but it will be seen, and called back
+	}
+	if c.emergency {
+		c.caller.plainOK = true // better heard by others than not at all
 	}
 	if err := c.caller.takeOffer(d); err != nil {
 		c.log.Info("offer refused", "leg", "a", "err", err)
@@ -229,18 +265,28 @@ func (c *Call) ptime() int {
 // dial carries out the decision in force.
 func (c *Call) dial() {
 	d := c.decision
-	switch d.Kind {
-	case route.ToUser:
+	switch {
+	case len(d.Targets) > 0:
+		c.dialTargets(d.Targets)
+	case d.Kind == route.ToUser:
 		c.dialUser(d.User)
-	case route.ToTrunk, route.Emergency:
+	case d.Kind == route.ToTrunk || d.Kind == route.Emergency:
+		c.outside = outside{d.Number, d.CallerID}
 		c.trunks = c.orderTrunks(d.Trunks)
 		c.tryTrunk()
 	default:
 		c.refusal = refusal{d.Status, d.Reason}
 		c.endsBy(causeRefused, "box")
+		if c.announced && d.Announce { // first the caller is to hear why
+			c.after(announceFor, func() { c.feed(inRefused, nil, nil) })
+			return
+		}
 		c.feed(inRefused, nil, nil)
 	}
 }
+
+// announceFor is how long a caller hears that nobody can be reached before the call is refused.
+const announceFor = 12 * time.Second
 
 // next asks the router where the call goes after the target's outcome. A refusal that is about the call itself (no
 // codec in common, say) is the same everywhere: the caller gets it.
@@ -252,7 +298,9 @@ func (c *Call) next() {
 		c.feed(inRefused, nil, nil)
 		return
 	}
+	wasHelp := c.dialsEmergency()
 	c.decision = route.After(c.decision, o)
+	c.helpGoesOn(wasHelp)
 	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 {
 		// Nowhere else to go: the caller hears what the callee's side said.
 		c.decision.Status, c.decision.Reason = c.refusal.status, c.refusal.reason
@@ -304,6 +352,7 @@ func (c *Call) end() {
 		l.silent.stop()
 		l.bye()
 	}
+	c.helpEnds()
 	c.report()
 	if c.media != nil {
 		c.media.Close()

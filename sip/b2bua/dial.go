@@ -10,6 +10,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
@@ -26,26 +27,41 @@ const (
 // dialUser rings all phones of the user that can be reached.
 func (c *Call) dialUser(u *site.User) {
 	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.ringPhones(u, c.decision.CallerID, nil)
+	if len(c.trying()) == 0 {
+		c.feed(inExhausted, nil, nil)
+		return
+	}
+	c.ringing = c.after(c.decision.RingFor, c.ringTime)
+}
+
+// ringPhones rings the user's phones that can be reached and that only, where given, lets through. A phone that is in an
+// emergency call is rung by its callback alone.
+func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(elin.Caller) bool) {
 	for _, b := range registrar.Targets(c.agent.o.Bindings(u.ID)) {
-		if b.Flow == 0 || len(c.trying()) == maxBranches {
+		if b.Flow == 0 || len(c.trying()) == maxBranches || only != nil && !only(elin.Caller{Instance: b.Instance, Binding: b.URI}) {
 			continue
 		}
 		conn, ok := c.agent.o.Stack.Conn(uint64(b.Flow))
 		if !ok || conn.Closed() {
 			continue
 		}
-		if err := c.dialPhone(u, b, conn); err != nil {
+		if !c.emergency && c.agent.callsForHelp(conn) {
+			c.refusal = refusal{486, "Busy Here"}
+			continue
+		}
+		var target sip.Uri
+		err := sip.ParseUri(b.URI, &target)
+		if err == nil {
+			err = c.dialContact(u, b.Instance, b.URI, target, id, conn)
+		}
+		if err != nil {
 			c.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			if errors.Is(err, ErrNoPorts) {
 				c.refusal = refusal{503, "Service Unavailable"}
 			}
 		}
 	}
-	if len(c.trying()) == 0 {
-		c.feed(inExhausted, nil, nil)
-		return
-	}
-	c.ringing = c.after(c.decision.RingFor, c.ringTime)
 }
 
 func (c *Call) ringTime() {
@@ -74,26 +90,26 @@ func (c *Call) newBranch(side stack.Side) (*leg, error) {
 	return l, nil
 }
 
-// dialPhone sends the INVITE for one binding over the phone's own connection (RFC 5626 §5.3).
-func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) error {
-	var target sip.Uri
-	if err := sip.ParseUri(b.URI, &target); err != nil {
-		return fmt.Errorf("contact %q: %w", b.URI, err)
-	}
+// dialContact sends the INVITE to one phone over its own connection (RFC 5626 §5.3); u is nil for a phone of nobody.
+func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Uri, id route.CallerID, conn *stack.Conn) error {
 	target.Headers = nil // they may not stand in a Request-URI (RFC 3261 §19.1.1)
 	l, err := c.newBranch(stack.Access)
 	if err != nil {
 		return err
 	}
-	l.user, l.instance, l.binding = u, b.Instance, b.URI
+	l.user, l.instance, l.binding = u, instance, binding
 	if dev, ok := c.site.DeviceByAddress(conn.Remote().Addr()); ok && dev.PlainRTP {
 		l.plainOK = true
 	}
 	domain := c.site.Doc().Site.Domain
+	to := sip.Uri{Scheme: "sip", User: target.User, Host: domain}
+	if u != nil {
+		to.User = u.Extension
+	}
 	l.dlg = dialog{
 		callID: stack.NewCallID(),
-		local:  party{name: quoted(c.decision.CallerID.Name), uri: c.callerURI(domain), tag: stack.NewTag()},
-		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}},
+		local:  party{name: quoted(id.Name), uri: callerURI(id, domain), tag: stack.NewTag()},
+		remote: party{uri: to},
 		target: target, contact: contactFor(conn),
 	}
 	return c.sendInvite(l, conn, nil)
@@ -173,7 +189,9 @@ func (c *Call) tryTrunk() {
 		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
 		return
 	}
-	c.feed(inExhausted, nil, nil)
+	if len(c.trying()) == 0 {
+		c.feed(inExhausted, nil, nil)
+	}
 }
 
 // giveUp leaves a trunk that does not answer for the next one. What it may still answer is cancelled or hung up: never
@@ -221,7 +239,11 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 		host, _, _ = net.SplitHostPort(t.Address)
 	}
 	self := conn.Contact().Addr().String()
-	number := c.numberFor(t)
+	number, id := c.outside.number, c.outside.caller
+	if c.dialsEmergency() {
+		number = c.decision.NumberFor(t)
+		id = route.CallerID{Number: c.shows(t), Name: id.Name}
+	}
 	to := sip.Uri{Scheme: "sip", User: number, Host: host, UriParams: sip.NewParams()}
 	if strings.HasPrefix(number, "urn:") {
 		if err := sip.ParseUri(number, &to); err != nil {
@@ -230,24 +252,9 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	} else {
 		to.UriParams.Add("user", "phone")
 	}
-	from := c.callerURI(self)
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(c.trunkName()), uri: from, tag: stack.NewTag()},
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(trunkName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
 		remote: party{uri: to}, target: to, contact: contactFor(conn)}
-	return c.sendInvite(l, conn, c.assertedIdentity(self))
-}
-
-// numberFor is what the trunk is dialled: E.164, and for an emergency call what this trunk wants for it.
-func (c *Call) numberFor(t *site.Trunk) string {
-	if c.decision.Kind == route.Emergency {
-		switch t.EmergencyForm {
-		case "", "as-dialled":
-		case "urn":
-			return "urn:service:sos"
-		default:
-			return t.EmergencyForm
-		}
-	}
-	return c.decision.Number
+	return c.sendInvite(l, conn, assertedIdentity(id, self))
 }
 
 // dropBranch gives a failed branch's ports and place on the trunk back at once.

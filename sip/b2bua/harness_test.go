@@ -43,6 +43,8 @@ type world struct {
 	bindings map[string][]registrar.Binding
 	users    map[uint64]string // by flow: whom the connection belongs to
 	records  []Record
+	help     []EmergencyEvent
+	pinSaves int
 	news     chan struct{}
 	serving  bool
 }
@@ -64,6 +66,19 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 	w.agent = New(Options{Log: testLog(t), TrunkPatience: 300 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
 		Bindings: w.list, Authenticate: w.authenticate, RetryAfter: func() time.Duration { return 5 * time.Second },
+		OnEmergency: func(e EmergencyEvent) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.help = append(w.help, e)
+		},
+		SavePins: func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.pinSaves++
+		},
+		Known: func(tx *stack.ServerTx) (*site.User, bool) {
+			return w.site.UserByUsername(tx.Request().From().Address.User)
+		},
 		OnEnd: func(r Record) {
 			w.mu.Lock()
 			w.records = append(w.records, r)
@@ -335,6 +350,18 @@ func (u *ua) acked() *sip.Request {
 		return r
 	case <-time.After(deadline):
 		u.w.t.Fatalf("%s waits for ACK", u.name)
+	}
+	return nil
+}
+
+// cancelled waits for a CANCEL and returns the INVITE that it cancels.
+func (u *ua) cancelled() *stack.ServerTx {
+	u.w.t.Helper()
+	select {
+	case tx := <-u.cancels:
+		return tx
+	case <-time.After(deadline):
+		u.w.t.Fatalf("%s waits for CANCEL", u.name)
 	}
 	return nil
 }

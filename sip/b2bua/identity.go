@@ -8,6 +8,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/route"
 	"holdfast/sip/sdp"
 	"holdfast/sip/stack"
 )
@@ -15,8 +16,7 @@ import (
 func newTag() string { return stack.NewTag() }
 
 // callerURI is the caller as the callee sees it, under the box's own domain on that side.
-func (c *Call) callerURI(host string) sip.Uri {
-	id := c.decision.CallerID
+func callerURI(id route.CallerID, host string) sip.Uri {
 	if id.Private || id.Number == "" {
 		return sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"} // RFC 3323 §4.1
 	}
@@ -24,17 +24,16 @@ func (c *Call) callerURI(host string) sip.Uri {
 }
 
 // trunkName is the display name that goes outside.
-func (c *Call) trunkName() string {
-	if c.decision.CallerID.Private {
+func trunkName(id route.CallerID) string {
+	if id.Private {
 		return "Anonymous"
 	}
-	return c.decision.CallerID.Name
+	return id.Name
 }
 
 // assertedIdentity vouches for the caller's number towards the trunk (RFC 3325), which is within the trust domain, and
 // asks it to withhold a private one.
-func (c *Call) assertedIdentity(host string) []sip.Header {
-	id := c.decision.CallerID
+func assertedIdentity(id route.CallerID, host string) []sip.Header {
 	if id.Number == "" {
 		return nil
 	}
@@ -120,4 +119,12 @@ func parseBody(m sip.Message) (*sdp.Description, refusal) {
 
 func retryAfter(d time.Duration) sip.Header {
 	return sip.NewHeader("Retry-After", fmt.Sprint(max(1, int(d.Seconds()))))
+}
+
+// priority is the request's Priority (RFC 3261 §20.26).
+func priority(req *sip.Request) string {
+	if h := req.GetHeader("priority"); h != nil {
+		return h.Value()
+	}
+	return ""
 }
