@@ -21,7 +21,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop torture fuzz lint bench clean host $(TARGETS)
+.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench clean host $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,11 @@ interop: ## real phones, SBC and cloud (baresip, linphone, SIPp, Kamailio) again
 
 torture: host ## the messages of RFC 4475 and RFC 5118 against the real box, with what each may lead to
 	@$(HOST)/holdfast-lab torture --box $(HOST)/holdfast $(ARGS)
+
+prompts: ## announcements and music anew, from text and tones (media/prompt/default); installs what is missing
+	@scripts/deps.sh prompts
+	@go run -tags libopus,nolibopusfile,bcg729 ./media/prompt/encode -out media/prompt/default
+	@go test -tags libopus,nolibopusfile,bcg729 ./media/prompt/...
 
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME)

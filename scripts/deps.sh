@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that a make target needs, and nothing when all is there.
-# usage: deps.sh test|lint|interop...
+# usage: deps.sh test|lint|prompts|interop...
 # Debian 12, amd64 for interop. Without root it says what to install and stops.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
@@ -12,6 +12,7 @@ for what; do
 	case $what in
 	test) want+=(gcc libc6-dev) ;; # the race detector needs cgo
 	lint) want+=(shellcheck) ;;
+	prompts) want+=(espeak-ng libopus-dev libbcg729-dev pkg-config gcc libc6-dev) ;;
 	interop)
 		want+=(baresip-core linphone-cli kamailio kamailio-tls-modules kamailio-outbound-modules
 			python3 sox openssl iproute2 gcc libc6-dev)

@@ -13,6 +13,7 @@ func (r *reader) check(c *Config) {
 	r.checkMedia(c)
 	r.checkCloud(c.Cloud)
 	r.checkSource(c)
+	r.checkWebhook(c.Webhook)
 	r.checkNetwork(c.Network)
 }
 
@@ -96,6 +97,20 @@ func (r *reader) checkSource(c *Config) {
 	}
 	if c.Site.AllowUnsigned && c.Site.File == "" {
 		r.fail("site.allow_unsigned", "is set, but there is no site.file", "what comes from the portal is always signed: remove the line")
+	}
+}
+
+func (r *reader) checkWebhook(w Webhook) {
+	if w.URL != "" {
+		if w.SecretFile == "" {
+			r.fail("webhook.secret_file", "is missing", "name a file with a secret of 16 bytes or more: without a signature anybody could raise an alert")
+		}
+		return
+	}
+	for _, key := range []string{"secret_file", "roots"} {
+		if r.has("webhook." + key) {
+			r.fail("webhook."+key, "is set, but webhook.url is not", "write where alerts go, or remove the line")
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type Config struct {
 	Cloud   Cloud
 	Portal  Portal
 	Site    SiteFile
+	Webhook Webhook
 	Metrics netip.AddrPort // Prometheus, loopback only (default 127.0.0.1:9464; zero: off)
 	Network Network
 }
@@ -89,6 +90,13 @@ type Portal struct {
 type SiteFile struct {
 	File          string // "" for none
 	AllowUnsigned bool   // a local file needs no signature only if this says so
+}
+
+// Webhook is whom the box tells of emergency calls by HTTPS, besides the local notice.
+type Webhook struct {
+	URL        string // "" for none
+	SecretFile string // holds the secret that signs what is sent, 16 bytes or more
+	Roots      string // PEM file; "" means the system's
 }
 
 // Network is the box's own address; applied by the network task of the image, not by the call path.

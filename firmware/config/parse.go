@@ -84,6 +84,11 @@ func (r *reader) config() *Config {
 			File:          r.text("site.file", ""),
 			AllowUnsigned: r.flag("site.allow_unsigned"),
 		},
+		Webhook: Webhook{
+			URL:        r.https("webhook.url", "https://alerts.example.com/holdfast"),
+			SecretFile: r.text("webhook.secret_file", ""),
+			Roots:      r.text("webhook.roots", ""),
+		},
 		Network: Network{
 			Address: r.prefix("network.address", "10.0.0.5/24"),
 			Gateway: r.addr("network.gateway", "10.0.0.1"),

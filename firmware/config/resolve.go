@@ -11,6 +11,7 @@ func (c *Config) Resolve(dir string) {
 		&c.Cloud.Roots,
 		&c.Portal.TokenFile, &c.Portal.Roots,
 		&c.Site.File,
+		&c.Webhook.SecretFile, &c.Webhook.Roots,
 	} {
 		if *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(dir, *file)

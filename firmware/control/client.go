@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -87,7 +86,13 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		why, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-		return errors.New(strings.TrimSpace(string(why)))
+		if why = bytes.TrimSpace(why); len(why) == 0 {
+			return fmt.Errorf("the box answers %s", res.Status)
+		}
+		return errors.New(string(why))
 	}
-	return json.NewDecoder(res.Body).Decode(out)
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		return fmt.Errorf("read the box's answer: %w", err)
+	}
+	return nil
 }

@@ -23,32 +23,57 @@ type Box interface {
 	Fetch(ctx context.Context, force bool) (string, error)
 }
 
-// Serve answers on the socket in dir until ctx ends. A socket left by a killed daemon is replaced.
+// longestPath of a Unix socket (unix(7): 108 bytes with the zero at the end).
+const longestPath = 107
+
+// Serve answers on the socket in dir until ctx ends, and returns when the last answer is out. A socket left by a killed
+// daemon is replaced, that of a running one is not.
 func Serve(ctx context.Context, dir string, b Box) error {
-	path := filepath.Join(dir, SocketName)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("control socket: %w", err)
-	}
-	l, err := net.Listen("unix", path)
+	l, err := listen(filepath.Join(dir, SocketName))
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return fmt.Errorf("control socket: %w", err)
-	}
-	srv := &http.Server{Handler: handler(b), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	srv := &http.Server{Handler: handler(b), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		bye, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		srv.Shutdown(bye)
 		srv.Close()
 	})
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	err = srv.Serve(l)
+	if !stop() {
+		<-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
+}
+
+// listen opens the socket so that nobody but the daemon's user may connect to it.
+func listen(path string) (net.Listener, error) {
+	if len(path) > longestPath {
+		return nil, fmt.Errorf("%s is longer than %d bytes: choose another run_dir", path, longestPath)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another box is running at %s", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 func handler(b Box) http.Handler {

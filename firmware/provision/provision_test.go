@@ -256,11 +256,13 @@ func TestPortalMisbehaves(t *testing.T) {
 		serve http.HandlerFunc
 		want  string
 	}{
-		"401":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "portal answers 401 Unauthorized"},
-		"500":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "portal answers 500"},
-		"204":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "portal answers 204"},
-		"304 unasked":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "portal answers 304"},
-		"redirect":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.test/", 302) }, "redirects are not followed"},
+		"401":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "portal answers 401 Unauthorized"},
+		"500":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "portal answers 500"},
+		"204":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "portal answers 204"},
+		"304 unasked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, "portal answers 304"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.test/", http.StatusFound)
+		}, "redirects are not followed"},
 		"no signature": {func(w http.ResponseWriter, _ *http.Request) { w.Write(good) }, "signature is missing or wrong"},
 		"half signature": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Holdfast-Signature", k.sign(good)[:40])

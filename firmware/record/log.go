@@ -63,8 +63,8 @@ func New(outbox Outbox, o Options) (*Log, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Log{outbox: outbox, log: o.Log, lines: make(chan line, waiting), rows: make(map[string]*row)}
-	for _, kind := range []string{KindCall, KindMode} {
-		l.rows[kind] = &row{dir: o.Dir, kind: kind, bytes: o.FileBytes, files: o.Files}
+	for _, kind := range []string{KindCall, KindMode, KindEmergency} {
+		l.rows[kind] = &row{dir: o.Dir, kind: kind, bytes: o.FileBytes, files: o.Files, sync: kind == KindEmergency}
 	}
 	return l, nil
 }
@@ -84,6 +84,10 @@ func (l *Log) Mode(c Change) {
 	l.add(KindMode, c)
 }
 
+// Emergency takes a step of an emergency call, as a line of JSON. It goes into the file only: who hands it over has put
+// it into the queue, and waited for that.
+func (l *Log) Emergency(text []byte) { l.file(KindEmergency, text) }
+
 func (l *Log) add(kind string, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -95,6 +99,10 @@ func (l *Log) add(kind string, v any) {
 	} else {
 		l.queued.Add(1)
 	}
+	l.file(kind, text)
+}
+
+func (l *Log) file(kind string, text []byte) {
 	select {
 	case l.lines <- line{kind, text}:
 	default:

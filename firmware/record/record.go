@@ -12,8 +12,9 @@ import (
 
 // Kinds of records, in the queue and as names of their files.
 const (
-	KindCall = "call"
-	KindMode = "mode"
+	KindCall      = "call"
+	KindMode      = "mode"
+	KindEmergency = "emergency" // steps of emergency calls (firmware/emergency)
 )
 
 // Call is one call.

@@ -187,6 +187,21 @@ func TestCardFailsAndReturns(t *testing.T) {
 	}
 }
 
+// TestEmergency: a step goes into its file as it is, and not into the queue a second time.
+func TestEmergency(t *testing.T) {
+	dir := t.TempDir()
+	q := &queue{room: 10}
+	l, err := New(q, Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Emergency([]byte(`{"call":"c1","seq":1}`))
+	finish(t, l)
+	if lines := read(t, filepath.Join(dir, "emergency.jsonl")); len(lines) != 1 || lines[0] != `{"call":"c1","seq":1}` || len(q.got) != 0 {
+		t.Errorf("%q, queue %q", lines, q.got)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for _, o := range []Options{{}, {Dir: "x", Files: -1}, {Dir: "x", FileBytes: -1}} {
 		if _, err := New(&queue{}, o); err == nil {

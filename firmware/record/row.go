@@ -14,6 +14,7 @@ type row struct {
 	kind  string
 	bytes int64
 	files int
+	sync  bool // after each line: a power cut loses the line that is being written at most
 
 	f    *os.File // nil: to be opened
 	size int64
@@ -34,6 +35,9 @@ func (r *row) write(text []byte) error {
 	}
 	n, err := r.f.Write(append(append(make([]byte, 0, len(text)+1), text...), '\n'))
 	r.size += int64(n)
+	if err == nil && r.sync {
+		err = r.f.Sync()
+	}
 	if err != nil {
 		r.close()
 	}

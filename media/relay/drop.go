@@ -15,11 +15,13 @@ const (
 	payload                   // payload type not negotiated, or with no counterpart
 	late                      // belongs before the last change of source, or was sent before
 	unsealed                  // could not be sealed
+	covered                   // the other peer hears a prompt instead
+	unread                    // a digit for which the call had no room
 	reasons
 )
 
 var reasonNames = [reasons]string{
-	"garbage", "malformed", "early", "stranger", "forged", "replayed", "unconnected", "held", "payload", "late", "unsealed",
+	"garbage", "malformed", "early", "stranger", "forged", "replayed", "unconnected", "held", "payload", "late", "unsealed", "covered", "unread",
 }
 
 // drop counts a packet that the peer, or somebody in its name, sent. What is held or has nowhere to go is not the peer's fault.
@@ -30,7 +32,7 @@ func (l *Leg) drop(r reason) {
 		l.count.forged.Add(1)
 	case replayed:
 		l.count.replayed.Add(1)
-	case unconnected, held:
+	case unconnected, held, covered, unread:
 	default:
 		l.count.dropped.Add(1)
 	}

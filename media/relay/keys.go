@@ -50,7 +50,7 @@ func (f fingerprint) is(other fingerprint) bool {
 }
 
 // change makes k, a copy, use other keys, and keeps the contexts of those that stay. After an error k is of no use; the original is.
-func (k *keys) change(recv, send Crypto) error {
+func (k *keys) change(scratch *srtp.Scratch, recv, send Crypto) error {
 	if m := send.mark(); !m.is(k.sendMark) {
 		for _, old := range k.used {
 			if m.is(old) {
@@ -60,7 +60,7 @@ func (k *keys) change(recv, send Crypto) error {
 		var sealer *srtp.Sealer
 		if send.Suite != "" {
 			var err error
-			if sealer, err = srtp.NewSealer(send.Suite, send.Key, send.MKI); err != nil {
+			if sealer, err = scratch.NewSealer(send.Suite, send.Key, send.MKI); err != nil {
 				return err
 			}
 		}
@@ -79,7 +79,7 @@ func (k *keys) change(recv, send Crypto) error {
 	case recv.Suite == "": // plain now: nothing sealed is expected
 		k.recv, k.prev, k.recvMark = nil, nil, m
 	default:
-		opener, err := srtp.NewOpener(recv.Suite, recv.Key, recv.MKI)
+		opener, err := scratch.NewOpener(recv.Suite, recv.Key, recv.MKI)
 		if err != nil {
 			return err
 		}

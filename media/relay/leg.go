@@ -22,11 +22,13 @@ type Leg struct {
 	// Where signalling and packets meet.
 	route   atomic.Pointer[Route]
 	count   counters
-	heard   atomic.Int64 // time.Duration: the last authentic packet; 0: none
-	changed atomic.Int64 // time.Duration: the first packet under a new key; 0: none yet
+	heard   atomic.Int64  // time.Duration: the last authentic packet; 0: none
+	changed atomic.Int64  // time.Duration: the first packet under a new key; 0: none yet
+	ended   atomic.Uint64 // number of the play that ended last, and was reported
 
 	// Signalling's, guarded by session.mu.
 	with     *Leg
+	play     *play     // nil: nothing
 	endpoint *endpoint // nil before the first Set
 	keys     keys
 	silence  silence
@@ -37,6 +39,8 @@ type Leg struct {
 	tx             outgoing
 	media, control latch
 	reports        sentReports
+	playing        playing
+	keypad         keypad
 }
 
 // bindTries is how many port pairs are tried when other programs sit on some.
@@ -111,11 +115,14 @@ func (l *Leg) compile() {
 		l.route.Store(nil)
 		return
 	}
-	r := &Route{from: l.endpoint, link: l.session.links}
+	r := &Route{from: l.endpoint, link: l.session.links, play: l.play.in(l.endpoint)}
 	if l.with != nil && l.with.endpoint != nil {
-		r.to, r.leg = l.with.endpoint, l.with
+		r.to, r.leg, r.cover = l.with.endpoint, l.with, l.with.play
 	}
 	l.route.Store(r)
+	if r.play != nil {
+		l.w.loop.StartTicks()
+	}
 }
 
 // Close frees this leg only (a fork branch that lost). It is idempotent.
@@ -138,6 +145,7 @@ func (l *Leg) close() {
 		other.compile()
 	}
 	l.endpoint = nil
+	l.stopPlay()
 	l.compile()
 	l.w.loop.Quiesce()
 	l.rtp.Close()

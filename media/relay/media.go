@@ -43,9 +43,14 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 	l.count.lost.Store(l.rx.Lost())
 	l.count.jitter.Store(int64(l.rx.Jitter()))
 
+	if k == event {
+		l.pressed(e, h, body, now)
+	}
 	switch {
 	case k == unknown:
 		l.drop(payload)
+	case r.cover != nil && r.leg.covered(r.cover, k):
+		l.drop(covered)
 	case r.to == nil:
 		l.drop(unconnected)
 	case !r.to.toPeer:
@@ -79,21 +84,28 @@ func (l *Leg) forward(r *Route, h rtp.Header, k kind, pkt, body []byte, now time
 	}
 	out := pkt[h.Size-rtp.FixedSize:]
 	h.Put(out)
-	if peer.send != nil {
+	if err := to.transmit(peer, out, len(body)); err != nil {
+		l.refuseToSeal(err)
+	}
+}
+
+// transmit seals a numbered packet, in place, and sends it to the leg's peer. An error is the seal's.
+func (l *Leg) transmit(e *endpoint, pkt []byte, octets int) error {
+	if e.send != nil {
 		var err error
-		if out, err = peer.send.RTP(out); err != nil {
-			l.refuseToSeal(err)
-			return
+		if pkt, err = e.send.RTP(pkt); err != nil {
+			return err
 		}
 	}
-	to.media.follow(peer.turn, peer.remote)
-	to.tx.sent(len(body))
-	if !to.rtp.Send(out, to.media.at) {
-		to.count.sendErrors.Add(1)
-		return
+	l.media.follow(e.turn, e.remote)
+	l.tx.sent(octets)
+	if !l.rtp.Send(pkt, l.media.at) {
+		l.count.sendErrors.Add(1)
+		return nil
 	}
-	to.count.txPackets.Add(1)
-	to.count.txBytes.Add(uint64(len(out)))
+	l.count.txPackets.Add(1)
+	l.count.txBytes.Add(uint64(len(pkt)))
+	return nil
 }
 
 // open authenticates and decrypts an RTP packet. While the key is being changed it tries, in this order: the new key, the new key at the

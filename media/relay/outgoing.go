@@ -17,6 +17,8 @@ type outgoing struct {
 	wrapped  bool          // sequence has passed 65535 under this SSRC
 	stamp    uint32        // of the newest audio sent,
 	at       time.Duration // and when that was
+	span     uint32        // how long the newest audio lasts, as far as known,
+	clock    uint32        // in units of this clock, Hz
 
 	source  source
 	event   placed
@@ -34,6 +36,7 @@ type source struct {
 	last       uint16 // highest sequence number
 	clock      uint32 // of stampShift, Hz
 	timed      bool   // stampShift is known: audio has come
+	spoke      bool   // the last packet was audio
 	stampShift uint32
 }
 
@@ -77,7 +80,11 @@ func (o *outgoing) expected(clock uint32, now time.Duration) uint32 {
 		return o.stamp
 	}
 	elapsed := now - o.at
-	return o.stamp + max(1, uint32(uint64(elapsed/time.Second)*uint64(clock)+uint64(elapsed%time.Second)*uint64(clock)/uint64(time.Second)))
+	least := uint32(1) // a source that goes on early must not lie over the end of the one before
+	if o.clock == clock {
+		least = max(o.span, 1)
+	}
+	return o.stamp + max(least, uint32(uint64(elapsed/time.Second)*uint64(clock)+uint64(elapsed%time.Second)*uint64(clock)/uint64(time.Second)))
 }
 
 // number moves a packet from a leg onto the stream: sequence number, timestamp and, at a change of source, marker. h is the source's
@@ -97,9 +104,9 @@ func (o *outgoing) number(h *rtp.Header, from *Leg, link uint32, k kind, clock u
 		}
 	}
 	if s.clock != clock { // the codec was changed on the way
-		s.clock, s.timed = clock, false
+		s.clock, s.timed, s.spoke = clock, false, false
 	}
-	in := h.Timestamp
+	in, next := h.Timestamp, s.spoke && d == 1
 	switch {
 	case k == event:
 		h.Timestamp = o.eventStamp(h, from, clock, now)
@@ -111,8 +118,12 @@ func (o *outgoing) number(h *rtp.Header, from *Leg, link uint32, k kind, clock u
 		h.Timestamp = in + s.stampShift
 	}
 	if k != event && (o.at == 0 || int32(h.Timestamp-o.stamp) > 0) {
+		if span := h.Timestamp - o.stamp; next && k == audio && 0 < span && span <= clock/8 {
+			o.span, o.clock = span, clock
+		}
 		o.stamp, o.at = h.Timestamp, now
 	}
+	s.spoke = k == audio
 	h.SSRC = o.ssrc
 	h.Sequence += s.shift
 	if d := int16(h.Sequence - o.sequence); d > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/media/srtp"
 	"holdfast/media/udp"
 )
 
@@ -33,7 +34,7 @@ type Config struct {
 	Silence               time.Duration // neither RTP nor RTCP for so long is an event; 0: never
 	Reserved              int           // port pairs kept for emergency calls
 	DSCP                  int           // of every packet sent; 46 is EF (RFC 3246)
-	Workers               int           // threads; 0: GOMAXPROCS
+	Workers               int           // threads; 0: half as many as cores, which leaves room for signalling
 	Log                   *slog.Logger
 }
 
@@ -52,15 +53,21 @@ type Relay struct {
 	ports    *udp.Ports
 	sessions map[*Session]struct{}
 	closed   bool
+	plays    atomic.Uint64 // how many there were: their numbers
 }
 
 // worker is one thread and what its packets need.
 type worker struct {
 	loop     *udp.Loop
+	scratch  *srtp.Scratch
 	spare    []byte // copy of a packet that may have to be opened twice
 	report   []byte // RTCP being made
 	drops    [reasons]atomic.Uint64
 	sessions int // guarded by Relay.mu
+
+	frame   []byte // packet of a prompt being made
+	keypads []*Leg // with a key held down
+	players players
 }
 
 // New checks cfg and prepares the workers; nothing runs before Run.
@@ -75,7 +82,7 @@ func New(cfg Config) (*Relay, error) {
 		return nil, errors.New("media relay: silence and workers must not be negative")
 	}
 	if cfg.Workers == 0 {
-		cfg.Workers = runtime.GOMAXPROCS(0)
+		cfg.Workers = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -91,11 +98,24 @@ func New(cfg Config) (*Relay, error) {
 			r.closeLoops()
 			return nil, fmt.Errorf("media relay: %w", err)
 		}
-		r.workers = append(r.workers, &worker{
-			loop:   loop,
-			spare:  make([]byte, udp.MaxPacket),
-			report: make([]byte, 0, udp.MaxPacket),
-		})
+		scratch, err := srtp.NewScratch()
+		if err != nil {
+			loop.Close()
+			r.closeLoops()
+			return nil, fmt.Errorf("media relay: %w", err)
+		}
+		w := &worker{
+			loop:    loop,
+			scratch: scratch,
+			spare:   make([]byte, udp.MaxPacket),
+			report:  make([]byte, 0, udp.MaxPacket),
+			frame:   make([]byte, udp.MaxPacket+udp.TailRoom),
+		}
+		r.workers = append(r.workers, w)
+		if err := loop.SetTicker(w); err != nil {
+			r.closeLoops()
+			return nil, fmt.Errorf("media relay: %w", err)
+		}
 	}
 	return r, nil
 }
@@ -115,6 +135,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.mu.Unlock()
 	for _, s := range r.list() {
 		s.Close()
+	}
+	for _, w := range r.workers {
+		w.scratch.Wipe()
 	}
 	r.closeLoops()
 	return err

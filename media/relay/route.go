@@ -16,6 +16,7 @@ type endpoint struct {
 	toPeer       bool
 	cn           bool
 	audio, event Payload
+	codec        string   // of audio, as in a=rtpmap; empty: not known
 	heard        [2]uint8 // payload types of audio and event in what the peer sends
 
 	recv *srtp.Opener // nil: plain
@@ -33,7 +34,11 @@ type Route struct {
 	from *endpoint // whose packets
 	to   *endpoint // nil: nowhere
 	leg  *Leg      // to's
-	link uint32    // grows with every Connect
+
+	play  *play // what the box itself sends to from's peer; nil: nothing
+	cover *play // what it sends to to's peer, which hides from's audio; nil: nothing
+
+	link uint32 // grows with every Connect
 }
 
 // comfortNoise is the static payload type of RFC 3389.

@@ -73,7 +73,7 @@ func (s *Session) Connect(a, b *Leg) {
 
 func (s *Session) owns(l *Leg) bool { return l.session == s && !l.closed }
 
-// Events reports silence and its end; closed by Close.
+// Events reports silence and its end, digits, and the ends of plays; closed by Close.
 func (s *Session) Events() <-chan Event { return s.events }
 
 // Close frees the ports (into the drain) and zeroes the keys. It is idempotent.

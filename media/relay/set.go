@@ -23,7 +23,7 @@ func (l *Leg) Set(stream Stream) error {
 		return ErrClosed
 	}
 	next := l.keys
-	if err := next.change(stream.Recv, stream.Send); err != nil {
+	if err := next.change(l.w.scratch, stream.Recv, stream.Send); err != nil {
 		return fmt.Errorf("set media stream: %w", err)
 	}
 	e := &endpoint{
@@ -35,6 +35,7 @@ func (l *Leg) Set(stream Stream) error {
 		toPeer:     stream.ToPeer,
 		cn:         stream.CN,
 		audio:      stream.Audio,
+		codec:      stream.codec(),
 		event:      stream.Event,
 		heard:      [2]uint8{stream.RecvAudio.or(stream.Audio).Type, stream.RecvEvent.or(stream.Event).Type},
 		recv:       next.recv,

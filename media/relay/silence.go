@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// Event is what the relay notices by itself.
+// Event is what the relay notices by itself: a digit if Digit is not 0, the end of a play if Done is not 0, else silence or its end.
 type Event struct {
 	Leg    *Leg
 	Silent bool          // false: heard again
-	For    time.Duration // how long nothing came that authenticated
+	Digit  rune          // the peer pressed a key: 0 to 9, *, #, A to D
+	Done   uint64        // number of a play that ended by itself
+	For    time.Duration // how long nothing came that authenticated, or how long the key was held
 }
 
 // eventRoom is how many events wait for the call; what finds no room is reported later, not lost.
@@ -78,6 +80,7 @@ func (s *Session) look(now time.Duration) {
 			default: // the call is busy: again at the next look
 			}
 		}
+		l.forgetPlay()
 		if at := l.changed.Load(); at != 0 && now-time.Duration(at) >= keyGrace {
 			l.retire()
 		}

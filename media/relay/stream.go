@@ -20,6 +20,7 @@ type Stream struct {
 	Mux         bool           // RTCP on the RTP port (RFC 5761)
 	Recv, Send  Crypto         // what the peer seals with; what the box seals with. Zero Suite: plain RTP
 	Audio       Payload        // the one codec
+	Codec       string         // Audio's name as in a=rtpmap, for prompts; empty: by the static payload types of RFC 3551 only
 	Event       Payload        // telephone-event (RFC 4733); Clock 0: none
 	RecvAudio   Payload        // as the peer sends it, where that differs (RFC 3264 §5.1); Clock 0: as Audio
 	RecvEvent   Payload        // likewise for events; Clock 0: as Event

@@ -18,37 +18,30 @@ const encrypted = 1 << 31
 // A packet ends in MKI, tag; in SRTCP in index word, MKI, tag.
 type cm struct {
 	rtp, rtcp counter
-	tag       int
-	mki       []byte
-
-	// Scratch space lives here because what is passed to an interface escapes.
-	hasher *hasher
-	stream [streamSize]byte // key stream
-	extra  [4]byte          // ROC, authenticated behind the packet
+	*Scratch
+	tag int
+	mki []byte
 }
-
-// streamSize is how much key stream is made at a time, in bytes: enough for 20 ms of G.711.
-const streamSize = 12 * aes.BlockSize
 
 // counter is the keys of one protocol.
 type counter struct {
 	block  cipher.Block
-	mac    mac
 	hi, lo uint64 // salt·2^16, as two big-endian halves
+	mac    mac
 }
 
-func newCM(d *deriver, s Suite, mki []byte) (c *cm, err error) {
-	c = &cm{tag: s.Tag, mki: bytes.Clone(mki)}
-	if c.hasher, err = newHasher(); err != nil {
+func newCM(x *Scratch, d *deriver, s Suite, mki []byte) (*cm, error) {
+	h, err := newHasher() // x's may be in use
+	if err != nil {
 		return nil, err
 	}
+	defer h.wipe()
+	c := &cm{Scratch: x, tag: s.Tag, mki: bytes.Clone(mki)}
 	for label, k := range map[byte]*counter{0: &c.rtp, labelRTCP: &c.rtcp} {
 		enc, auth, salt := d.derive(label+labelEncryption, s.Key), d.derive(label+labelAuth, sha1.Size), d.derive(label+labelSalt, 14)
 		k.salt(salt)
+		k.mac = h.newMAC(auth)
 		if k.block, err = aes.NewCipher(enc); err != nil {
-			return nil, err
-		}
-		if k.mac, err = c.hasher.newMAC(auth); err != nil {
 			return nil, err
 		}
 		clear(enc)
@@ -94,7 +87,7 @@ func (c *cm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte,
 		return nil, ErrMKI
 	}
 	binary.BigEndian.PutUint32(c.extra[:], uint32(index>>16))
-	if !c.hasher.verify(c.rtp.mac, pkt[at:], pkt[:body], c.extra[:]) {
+	if !c.hasher.verify(&c.rtp.mac, pkt[at:], pkt[:body], c.extra[:]) {
 		return nil, ErrAuth
 	}
 	c.xor(&c.rtp, pkt[header:body], ssrc, index)
@@ -104,7 +97,7 @@ func (c *cm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte,
 func (c *cm) sealRTP(pkt []byte, header int, ssrc uint32, index uint64) []byte {
 	c.xor(&c.rtp, pkt[header:], ssrc, index)
 	binary.BigEndian.PutUint32(c.extra[:], uint32(index>>16))
-	tag := c.hasher.compute(c.rtp.mac, pkt, c.extra[:])
+	tag := c.hasher.compute(&c.rtp.mac, pkt, c.extra[:])
 	pkt = append(pkt, c.mki...)
 	return append(pkt, tag[:c.tag]...)
 }
@@ -115,7 +108,7 @@ func (c *cm) openRTCP(pkt []byte, ssrc uint32, index uint32) ([]byte, error) {
 	if !bytes.Equal(pkt[word+4:at], c.mki) {
 		return nil, ErrMKI
 	}
-	if !c.hasher.verify(c.rtcp.mac, pkt[at:], pkt[:word+4], nil) {
+	if !c.hasher.verify(&c.rtcp.mac, pkt[at:], pkt[:word+4], nil) {
 		return nil, ErrAuth
 	}
 	c.xor(&c.rtcp, pkt[8:word], ssrc, uint64(index))
@@ -125,7 +118,7 @@ func (c *cm) openRTCP(pkt []byte, ssrc uint32, index uint32) ([]byte, error) {
 func (c *cm) sealRTCP(pkt []byte, ssrc uint32, index uint32) []byte {
 	c.xor(&c.rtcp, pkt[8:], ssrc, uint64(index))
 	pkt = binary.BigEndian.AppendUint32(pkt, encrypted|index)
-	tag := c.hasher.compute(c.rtcp.mac, pkt, nil)
+	tag := c.hasher.compute(&c.rtcp.mac, pkt, nil)
 	pkt = append(pkt, c.mki...)
 	return append(pkt, tag[:rtcpTag]...)
 }
@@ -137,9 +130,6 @@ func (c *cm) word(pkt []byte) int { return len(pkt) - rtcpTag - len(c.mki) - 4 }
 func (c *cm) wipe() {
 	for _, k := range [...]*counter{&c.rtp, &c.rtcp} {
 		zero(k.block)
-		k.mac.wipe()
-		k.hi, k.lo = 0, 0
+		*k = counter{}
 	}
-	c.hasher.wipe()
-	clear(c.stream[:])
 }

@@ -27,11 +27,11 @@ type Opener struct {
 
 // NewOpener takes a suite by its SDES name, master key and salt in one piece, and the MKI (nil: none). It keeps no reference to either.
 func NewOpener(suite string, key, mki []byte) (*Opener, error) {
-	t, err := newTransform(suite, key, mki)
+	x, err := NewScratch()
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{t: t}, nil
+	return x.NewOpener(suite, key, mki)
 }
 
 // RTP opens an SRTP packet in place. After ErrAuth the payload may be destroyed.

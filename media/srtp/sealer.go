@@ -26,11 +26,11 @@ type Sealer struct {
 
 // NewSealer takes what NewOpener takes.
 func NewSealer(suite string, key, mki []byte) (*Sealer, error) {
-	t, err := newTransform(suite, key, mki)
+	x, err := NewScratch()
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{t: t}, nil
+	return x.NewSealer(suite, key, mki)
 }
 
 // RTP seals a packet in place; cap(pkt) must leave room for the tag (Overhead always does). A sequence number that was sealed before, or

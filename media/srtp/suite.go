@@ -79,7 +79,7 @@ type transform interface {
 }
 
 // newTransform splits key into master key and salt and derives the session keys.
-func newTransform(suite string, key, mki []byte) (transform, error) {
+func newTransform(x *Scratch, suite string, key, mki []byte) (transform, error) {
 	s, err := ParseSuite(suite)
 	if err != nil {
 		return nil, err
@@ -98,5 +98,5 @@ func newTransform(suite string, key, mki []byte) (transform, error) {
 	if s.gcm {
 		return newGCM(d, s, mki)
 	}
-	return newCM(d, s, mki)
+	return newCM(x, d, s, mki)
 }

@@ -46,7 +46,12 @@ type Loop struct {
 	events [batch]unix.EpollEvent
 	from   unix.RawSockaddrAny // of the datagram just received
 	to     sendName            // of the one being sent
-	ticks  ticks
+
+	pace    pace
+	looked  time.Duration // when the last wait ended
+	full    bool          // and there was more than one batch
+	napping unix.Timespec
+	ticks   ticks
 
 	received, sent, oversized, recvErrors, sendErrors atomic.Uint64
 
@@ -86,28 +91,46 @@ func NewLoop(start time.Time, capacity int) (*Loop, error) {
 
 // Run serves the sockets on a thread of its own until ctx ends. It is called once.
 func (l *Loop) Run(ctx context.Context) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // and never unlocked: the thread's priority is not for other goroutines, so it ends with this one
+	settle()
 	stop := context.AfterFunc(ctx, l.wake)
 	defer stop()
 	for ctx.Err() == nil {
-		n, err := unix.EpollWait(l.epoll, l.events[:], -1)
-		if err != nil {
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
-			return fmt.Errorf("wait for media packets: %w", err)
+		if err := l.round(); err != nil {
+			return err
 		}
-		l.serve(n)
 	}
+	return nil
+}
+
+// round waits for packets, or naps, and serves what there is.
+func (l *Loop) round() error {
+	wait := -1
+	if l.pace.busy {
+		if d := l.pace.nap(l.looked, time.Since(l.start), l.full); d > 0 {
+			l.napping = unix.NsecToTimespec(int64(d))
+			_ = unix.Nanosleep(&l.napping, nil) // interrupted is long enough
+		}
+		wait = 0
+	}
+	n, err := unix.EpollWait(l.epoll, l.events[:], wait)
+	if err != nil {
+		if errors.Is(err, unix.EINTR) {
+			return nil
+		}
+		return fmt.Errorf("wait for media packets: %w", err)
+	}
+	l.looked = time.Since(l.start)
+	l.serve(n, l.looked)
+	l.full = n == len(l.events)
+	l.pace.add(n, l.looked)
 	return nil
 }
 
 // serve works on the first n events: one datagram a socket, so that a flood to one port delays the others little. What is left is
 // reported again by the next wait.
-func (l *Loop) serve(n int) {
+func (l *Loop) serve(n int, now time.Duration) {
 	l.epoch.Add(1)
-	now := time.Since(l.start)
 	for i := range l.events[:n] {
 		slot := l.events[i].Fd
 		switch slot {

@@ -282,7 +282,7 @@ func TestLoopAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.serve(n)
+		l.serve(n, time.Since(l.start))
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -309,6 +309,6 @@ func BenchmarkRound(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		l.serve(n)
+		l.serve(n, time.Since(l.start))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
 	"holdfast/sip/site"
@@ -34,6 +35,7 @@ type Options struct {
 	Site     func() *site.Site                       // the document in force; never nil
 	Policy   func() route.Policy                     // what the mode allows now
 	Bindings func(userID string) []registrar.Binding // live bindings, reachable ones first
+	Pinned   func(number string) elin.Callback       // who called for help under it; nil: nobody
 	// Authenticate says which user a request on the access side comes from. When it cannot, it has answered the
 	// request itself (401, 403 …) and returns false.
 	Authenticate func(*stack.ServerTx) (*site.User, bool)
@@ -273,6 +275,14 @@ func (v view) Registered(userID string) bool {
 		}
 	}
 	return false
+}
+
+// Pinned says who called for help under a number.
+func (v view) Pinned(number string) elin.Callback {
+	if v.a.o.Pinned == nil {
+		return elin.Callback{}
+	}
+	return v.a.o.Pinned(number)
 }
 
 // takeTrunk counts a call on the trunk; false when it is full.

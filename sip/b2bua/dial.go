@@ -80,6 +80,7 @@ func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) er
 	if err := sip.ParseUri(b.URI, &target); err != nil {
 		return fmt.Errorf("contact %q: %w", b.URI, err)
 	}
+	target.Headers = nil // they may not stand in a Request-URI (RFC 3261 §19.1.1)
 	l, err := c.newBranch(stack.Access)
 	if err != nil {
 		return err

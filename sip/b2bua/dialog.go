@@ -94,6 +94,7 @@ func (d *dialog) accepted(res *sip.Response) {
 func (d *dialog) retarget(ct *sip.ContactHeader) {
 	if ct != nil && ct.Address.Host != "" && (ct.Address.Scheme == "sip" || ct.Address.Scheme == "sips") {
 		d.target = *ct.Address.Clone()
+		d.target.Headers = nil // they may not stand in a Request-URI (RFC 3261 §19.1.1)
 	}
 }
 

@@ -163,7 +163,7 @@ func (w *world) connect(name string, side stack.Side) *ua {
 	for _, c := range w.stack.Conns() {
 		before[c.Flow()] = true
 	}
-	conn, err := u.stack.Dial(ctx, w.stack.Addr(side).String(), &tls.Config{InsecureSkipVerify: true})
+	conn, err := u.stack.Dial(ctx, w.stack.Addr(side).String(), &tls.Config{InsecureSkipVerify: true}, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func Decide(s *site.Site, p Policy, v View, q Query) Decision {
 	c := &call{site: s, policy: p, view: v, query: q}
 	dialled := dialled(q.Target)
 	if q.From.Trunk == nil {
-		if d, ok := c.emergency(dialled); ok {
+		if d, ok := c.emergency(); ok {
 			return d
 		}
 	} else if d, ok := c.callback(dialled); ok {

@@ -1,42 +1,64 @@
 package route
 
 import (
-	"slices"
 	"strings"
-	"time"
+
+	"holdfast/sip/site"
 )
 
-// emergency recognises emergency numbers, as dialled or with the external prefix, sos urns (RFC 5031), and the numbers
-// that test the path. What shows here as caller ID is the caller's own number and, if the site has it, is replaced by
-// the emergency location's; privacy does not apply.
-func (c *call) emergency(dialled string) (Decision, bool) {
-	d := c.start()
-	if urn, ok := sos(dialled); ok {
-		d.Number = urn
-	} else if n, ok := c.site.Plan().Emergency(dialled, c.site.EmergencyNumbers()); ok {
-		d.Number = n
-	} else if n, ok := c.site.Plan().Emergency(dialled, c.site.TestNumbers()); ok {
-		d.Number, d.Test = n, true
-	} else {
-		return Decision{}, false
+// Recognise says whether a target is an emergency: a number of the site, as dialled or with the external prefix, a sos
+// urn (RFC 5031), or a number or urn that tests the path (RFC 6881 §15). It is what Decide asks first, for callers who
+// have to know before there is an Origin. The number comes without prefix.
+func Recognise(s *site.Site, target string) (number string, test, ok bool) {
+	dialled := dialled(target)
+	if urn, test, ok := sos(dialled); ok {
+		return urn, test, true
 	}
-	d.Kind = Emergency
+	if n, ok := s.Plan().Emergency(dialled, s.EmergencyNumbers()); ok {
+		return n, false, true
+	}
+	n, ok := s.Plan().Emergency(dialled, s.TestNumbers())
+	return n, ok, ok
+}
+
+// emergency decides emergency calls. What shows here as caller ID is the caller's own number and, if the site has it, is
+// replaced by the emergency location's; privacy does not apply. Only a site that said so refuses those of strangers.
+func (c *call) emergency() (Decision, bool) {
+	n, test, ok := Recognise(c.site, c.query.Target)
+	switch {
+	case !ok:
+		return Decision{}, false
+	case c.query.From == Origin{} && c.site.Doc().Emergency.RefuseUnknown:
+		return c.reject(403, "Forbidden"), true
+	}
+	d := c.start()
+	d.Kind, d.Number, d.Test = Emergency, n, test
 	d.Trunks = c.site.Trunks()
 	d.CallerID = c.callerOutside(c.query.From.User)
-	d.Visited = append(d.Visited, d.Number)
-	if !d.Test { // a test never rings the security desk
-		d.desk = c.site.Doc().Emergency.Security
+	d.Visited = append(d.Visited, n)
+	if !test { // a test never rings the security desk
+		d.desk = c.deskList()
 	}
 	return d, true
 }
 
-// sos recognises urn:service:sos and its sub-services, with or without "urn:"; case does not matter (RFC 5031 §3). A
-// sub-service that is spelt as none can be is help all the same, but is not repeated to a trunk.
-func sos(target string) (string, bool) {
-	name := strings.TrimPrefix(strings.ToLower(target), "urn:")
-	sub, ok := strings.CutPrefix(name, "service:sos")
+const (
+	sosURN     = "urn:service:sos"
+	testSosURN = "urn:service:test.sos"
+)
+
+// sos recognises urn:service:sos, its test, and their sub-services, with or without "urn:"; case does not matter (RFC
+// 5031 §3). A sub-service that is spelt as none can be is help all the same, but is not repeated to a trunk.
+func sos(target string) (urn string, test, ok bool) {
+	name := "urn:" + strings.TrimPrefix(strings.ToLower(target), "urn:")
+	urn = sosURN
+	sub, ok := strings.CutPrefix(name, sosURN)
+	if !ok {
+		urn, test = testSosURN, true
+		sub, ok = strings.CutPrefix(name, testSosURN)
+	}
 	if !ok || sub != "" && sub[0] != '.' {
-		return "", false
+		return "", false, false
 	}
 	plain := len(sub) <= 64 && !strings.ContainsFunc(sub, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
@@ -44,52 +66,29 @@ func sos(target string) (string, bool) {
 	if !plain || strings.HasSuffix(sub, ".") || strings.Contains(sub, "..") {
 		sub = ""
 	}
-	return "urn:service:sos" + sub, true
+	return urn + sub, test, true
 }
 
-// callback is a call from a trunk to an ELIN: somebody who was asked for help calls back. It is served in every mode,
-// past do-not-disturb and forwarding: the ELIN's user if it is one's, then the security desk. (Who called for help is
-// for the pins of sip/elin to say; they will come first.)
-func (c *call) callback(dialled string) (Decision, bool) {
-	for _, n := range c.e164(dialled) {
-		owner, ok := c.site.ELIN(n)
-		if !ok {
-			continue
-		}
-		d := c.start()
-		d.Callback = true
-		d.Visited = append(d.Visited, n)
-		d.desk = c.site.Doc().Emergency.Security
-		if owner != nil {
-			d.desk = append([]string{owner.Extension}, d.desk...)
-		}
-		return c.nextAtDesk(d), true
+// NumberFor is what an Emergency decision's call is addressed to on a trunk, a number or a urn: Number in the form that
+// the trunk takes (site.Trunk.EmergencyForm). A test never becomes a real emergency number on the way, whatever the form.
+func (d Decision) NumberFor(t *site.Trunk) string {
+	if d.Kind != Emergency || d.call == nil {
+		return d.Number
 	}
-	return Decision{}, false
-}
-
-// nextAtDesk rings the next of those who take a callback, or an emergency call that no trunk took.
-func (c *call) nextAtDesk(d Decision) Decision {
-	visited := slices.Clone(d.Visited)
-	for i, target := range d.desk {
-		u, n, err := c.site.Resolve(target)
-		next := c.start()
-		next.Callback, next.desk = true, d.desk[i+1:]
-		switch {
-		case err != nil:
-		case u != nil && c.view.Registered(u.ID) && !slices.Contains(visited, u.ID):
-			next.Kind, next.User, next.CallerID = ToUser, u, c.callerInside()
-			next.RingFor = time.Duration(u.NoAnswerAfter) * time.Second
-			next.Visited = append(visited, u.ID)
-			return next
-		case u == nil && len(c.site.Trunks()) > 0 && !slices.Contains(visited, string(n)):
-			next.Kind, next.Number, next.Trunks = ToTrunk, string(n), c.site.Trunks()
-			next.CallerID = c.callerOutside(c.query.From.User)
-			next.Visited = append(visited, string(n))
-			return next
-		}
+	isURN := strings.HasPrefix(d.Number, "urn:")
+	urn, numbers := sosURN, d.call.site.EmergencyNumbers()
+	if d.Test {
+		urn, numbers = testSosURN, d.call.site.TestNumbers()
 	}
-	end := c.reject(480, "Temporarily Unavailable")
-	end.Visited, end.Callback = visited, d.Callback
-	return end
+	switch form := t.EmergencyForm; {
+	case form == "urn" && isURN:
+		return d.Number
+	case form == "urn":
+		return urn
+	case form != "" && form != "as-dialled" && !d.Test:
+		return form
+	case isURN && len(numbers) > 0: // the trunk wants digits, and there are none for a sub-service
+		return numbers[0]
+	}
+	return d.Number
 }

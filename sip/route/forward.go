@@ -36,7 +36,7 @@ func After(d Decision, o Outcome) Decision {
 		return c.reject(480, "Temporarily Unavailable") // nobody was rung
 	}
 	if d.Kind == Emergency || d.Callback {
-		return c.nextAtDesk(d)
+		return c.nextCallback(d)
 	}
 	u := d.User
 	next := d.blank()

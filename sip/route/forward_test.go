@@ -90,51 +90,6 @@ func TestForwardedBy(t *testing.T) {
 	}
 }
 
-// A callback to an ELIN comes in past everything: to the ELIN's user, then down the security desk list.
-func TestCallback(t *testing.T) {
-	s := load(t)
-	psap := Query{From: FromTrunk(s.Trunks()[1]), Scheme: "sip", Caller: CallerID{Number: "+12175550911"}}
-	for _, tt := range []struct {
-		name   string
-		target string
-		view   here
-		want   []brief // first, and then after each one fails
-	}{
-		{"a user's ELIN", "+12175559204", everybody, []brief{rings("room-204", "+12175550911"), rings("reception", "+12175550911"), dials("+12175550199", main), refused(480)}},
-		{"the site's ELIN", "12175559000", everybody, []brief{rings("reception", "+12175550911"), dials("+12175550199", main), refused(480)}},
-		{"no phone is here", "+12175559204", here{}, []brief{dials("+12175550199", main), refused(480)}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			q := psap
-			q.Target = tt.target
-			for _, policy := range []Policy{{}, serve, {Serve: true, EmergencyOnly: true}, {Serve: true, DrillUsers: map[string]bool{}}} {
-				d := Decide(s, policy, tt.view, q)
-				for i, want := range tt.want {
-					if check(t, s, d, want); !d.Callback {
-						t.Errorf("step %d is no callback", i)
-					}
-					d = After(d, Outcome(i%4))
-				}
-			}
-		})
-	}
-	d := Decide(s, Policy{}, everybody, Query{From: FromUser(user(t, s, "alice")), Scheme: "sip", Target: "+12175559204"})
-	if d.Kind != Reject {
-		t.Errorf("a phone's call to an ELIN is a callback: %+v", short(d))
-	}
-}
-
-// An emergency call that no trunk takes rings the security desk, with who calls.
-func TestEmergencyWithoutTrunks(t *testing.T) {
-	s := load(t)
-	d := Decide(s, Policy{}, everybody, Query{From: FromUser(user(t, s, "alice")), Scheme: "sip", Target: "911"})
-	check(t, s, d, sosTo("911", aliceDID))
-	d = After(d, Unreachable)
-	if check(t, s, d, rings("reception", "1001")); !d.Callback {
-		t.Error("may be ended for another call")
-	}
-}
-
 func TestAfterNothing(t *testing.T) {
 	if d := After(Decision{}, Busy); d.Kind != Reject {
 		t.Errorf("%+v", d)

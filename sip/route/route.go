@@ -1,12 +1,13 @@
 // Package route decides where a call goes and as whom: to a user's phones, to the trunks, to the emergency service, or
 // nowhere. It is pure: Decide and After look at the site document, at a Policy that says whether the box serves, and at
-// a View of who is registered; they ring nobody. Forking, timers and trunk failover are sip/b2bua's, emergency location
-// numbers and pins sip/elin's.
+// a View of who is registered and who called for help; they ring nobody. Forking, timers, trunk failover and rate limits
+// are sip/b2bua's, emergency location numbers and pins sip/elin's.
 package route
 
 import (
 	"time"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/site"
 )
 
@@ -35,6 +36,8 @@ type Query struct {
 	Visited []string // user IDs and numbers already tried for this call (3xx from a phone, transfer)
 	Caller  CallerID // from a trunk: who it says is calling; shown to the user
 	Privacy bool     // the caller asked for id privacy (RFC 3323, RFC 3325)
+
+	PSAPCallback bool // the request has "Priority: psap-callback" (RFC 7090); believed of a trunk only
 }
 
 // CallerID is whom the called side sees.
@@ -48,6 +51,8 @@ type CallerID struct {
 type View interface {
 	// Registered reports whether a phone of the user can be reached.
 	Registered(userID string) bool
+	// Pinned says who called for help under a number in E.164 (sip/elin.Table.Callback); zero: nobody.
+	Pinned(number string) elin.Callback
 }
 
 // Policy is what the mode allows. Emergency calls and emergency callbacks are outside of it. The zero Policy serves
@@ -87,13 +92,35 @@ type Decision struct {
 	CallerID CallerID
 	RingFor  time.Duration // ToUser: how long before it is NoAnswer
 	Test     bool          // Emergency: a test number, such as 933
-	Callback bool          // a callback to an ELIN: never ended for another call, never refused as busy
+	Callback bool          // a callback, or an emergency call at the security desk: never ended for another call, never refused as busy
+	Targets  []Target      // Callback: what rings together, if it is not all the phones of User, or Number, alone
+	Alarm    Alarm         // to be raised now
+	Announce bool          // the caller is to hear why, in words
 	By       *site.User    // who forwarded the call here, or nil
 	Status   int           // Reject: SIP status; with 503 the caller adds Retry-After
 	Reason   string        // Reject: reason phrase
 	Visited  []string      // user IDs and numbers tried, this one included
 
-	call *call    // for After
-	hops int      // forwards so far
-	desk []string // security desk entries still to try
+	call *call         // for After
+	hops int           // forwards so far
+	step step          // Callback: what comes next
+	pins elin.Callback // Callback: who called for help
+	desk []string      // security desk entries still to try
+}
+
+// Alarm is why people have to be told, in words.
+type Alarm string
+
+const (
+	AlarmNoTrunk Alarm = "no trunk took an emergency call" // the security desk is rung
+	AlarmNobody  Alarm = "nobody took an emergency call or its callback"
+)
+
+// Target is one of those that ring together. The first target is also the Decision's User or Number.
+type Target struct {
+	User     *site.User   // whose phones ring; nil for Number, and for the phone of nobody in particular
+	Only     *elin.Caller // just this phone
+	But      *elin.Caller // all of the user's phones but this one
+	Number   string       // outside, E.164: by the Decision's Trunks
+	CallerID CallerID     // what is shown there
 }

@@ -12,6 +12,7 @@ func large(t testing.TB, users int) []byte {
 	d := *example(t).Doc()
 	d.Users, d.Devices = nil, nil
 	d.Emergency.Security = []string{"+13125550199"}
+	d.Emergency.Notify = []string{"20000"}
 	for i := range users {
 		name := fmt.Sprint(20000 + i)
 		u := User{

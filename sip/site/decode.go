@@ -51,7 +51,12 @@ func decode(data []byte, doc *Document) (errs []Error, fatal bool) {
 
 // value reads one value into v, if it is of v's type.
 func (d *decoder) value(v reflect.Value) {
-	switch c := d.peek(); {
+	c := d.peek()
+	if c == '{' && v.Kind() == reflect.Pointer { // what a document may leave out as a whole
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	switch {
 	case c == '{' && v.Kind() == reflect.Struct:
 		d.object(v)
 	case c == '{' && v.Kind() == reflect.Map:
@@ -166,7 +171,7 @@ func (d *decoder) add(problem, fix string) {
 func (d *decoder) wrong(v reflect.Value, got string) {
 	want := map[reflect.Kind]string{
 		reflect.String: "a string", reflect.Bool: "true or false", reflect.Int: "a whole number",
-		reflect.Uint64: "a whole number from 0", reflect.Struct: "an object", reflect.Map: "an object", reflect.Slice: "an array",
+		reflect.Uint64: "a whole number from 0", reflect.Struct: "an object", reflect.Map: "an object", reflect.Pointer: "an object", reflect.Slice: "an array",
 	}[v.Kind()]
 	d.add("is "+got, "must be "+want)
 }

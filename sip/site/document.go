@@ -54,6 +54,7 @@ type User struct {
 	Auth          Auth     `json:"auth"`
 	Zone          string   `json:"zone,omitempty"` // Zone.ID
 	ELINs         []ELIN   `json:"elins,omitempty"`
+	Civic         *Civic   `json:"civic,omitempty"` // the user's place in the zone: room, seat
 	DND           bool     `json:"dnd,omitempty"`
 	Forward       Forward  `json:"forward,omitempty"`
 	NoAnswerAfter int      `json:"no_answer_after_s,omitempty"` // seconds of ringing, default Options.NoAnswerAfter
@@ -78,6 +79,7 @@ type Zone struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
 	ELINs []ELIN `json:"elins,omitempty"`
+	Civic *Civic `json:"civic,omitempty"` // building, floor, or an address of its own
 }
 
 // ELIN is an emergency location identification number on one trunk.
@@ -86,14 +88,19 @@ type ELIN struct {
 	Number    string `json:"number"`              // E.164, never a user's number
 	Address   string `json:"address,omitempty"`   // civic address registered with the carrier
 	Confirmed string `json:"confirmed,omitempty"` // date (YYYY-MM-DD) of the carrier's last confirmation
+	Civic     *Civic `json:"civic,omitempty"`     // the address in fields, if it differs from that of its place
 }
 
 // Emergency holds the site's emergency numbers besides those of its country, and the site-wide ELINs.
 type Emergency struct {
-	Numbers     []string `json:"numbers,omitempty"`
-	TestNumbers []string `json:"test_numbers,omitempty"`
-	ELINs       []ELIN   `json:"elins,omitempty"`
-	Security    []string `json:"security_desk,omitempty"` // extensions, then an external number at the end
+	Numbers       []string `json:"numbers,omitempty"`
+	TestNumbers   []string `json:"test_numbers,omitempty"`
+	ELINs         []ELIN   `json:"elins,omitempty"`
+	Security      []string `json:"security_desk,omitempty"`          // extensions, then an external number at the end
+	Notify        []string `json:"notify,omitempty"`                 // users whose phones ring with the notice; default: those of the security desk
+	Civic         *Civic   `json:"civic,omitempty"`                  // the site's address, in fields
+	ConfirmDays   int      `json:"confirm_within_days,omitempty"`    // addresses not confirmed for longer are a warning; default 365
+	RefuseUnknown bool     `json:"refuse_unknown_devices,omitempty"` // no emergency calls by phones that have not authenticated
 }
 
 // Device names a phone and its place; an analogue gateway may be allowed another transport from one address.
@@ -105,6 +112,7 @@ type Device struct {
 	Transport string `json:"transport,omitempty"` // "tls" (default), "udp" or "tcp"
 	Address   string `json:"address,omitempty"`   // IPv4 of a udp/tcp device, required there
 	PlainRTP  bool   `json:"plain_rtp,omitempty"` // no SRTP for this device (needs Address)
+	Civic     *Civic `json:"civic,omitempty"`     // the device's place in the zone: room, seat
 }
 
 // Trunk is one on-site SBC.
@@ -118,6 +126,7 @@ type Trunk struct {
 	MaxCalls        int    `json:"max_calls,omitempty"`          // 0: no limit
 	OptionsInterval int    `json:"options_interval_s,omitempty"` // seconds, default 10
 	EmergencyForm   string `json:"emergency_form,omitempty"`     // "as-dialled" (default), "urn", or a number
+	Location        bool   `json:"location,omitempty"`           // takes a PIDF-LO with an emergency call (RFC 6442)
 }
 
 // Options are site-wide switches.

@@ -8,7 +8,7 @@ import (
 // Error is one thing wrong, or doubtful, in a site document.
 type Error struct {
 	Path    string // JSON pointer (RFC 6901), such as /users/3/extension; "" is the whole document
-	Line    int    // 1-based line in the document; of the nearest thing round it where the field is missing
+	Line    int    // 1-based line in the document; of the nearest thing round it where the field is missing; 0: not known
 	Problem string // what is wrong
 	Fix     string // what would be right
 }
@@ -18,6 +18,9 @@ func (e Error) Error() string {
 	where := e.Path
 	if where == "" {
 		where = "document"
+	}
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: %s; %s", where, e.Problem, e.Fix)
 	}
 	return fmt.Sprintf("line %d: %s: %s; %s", e.Line, where, e.Problem, e.Fix)
 }

@@ -40,6 +40,7 @@ func within(path, outer string) bool {
 // fillDefaults puts in what the document may leave out.
 func fillDefaults(d *Document) {
 	d.Registration = cmp.Or(d.Registration, RegisterInResilience)
+	d.Emergency.ConfirmDays = cmp.Or(d.Emergency.ConfirmDays, 365)
 	o := &d.Options
 	o.NoAnswerAfter = cmp.Or(o.NoAnswerAfter, 30)
 	o.MaxExpires = cmp.Or(o.MaxExpires, 600)

@@ -106,12 +106,37 @@ func TestEveryMistakeIsFound(t *testing.T) {
 		{"/emergency/security_desk/1", "+12175551002", "", "ends inside"},
 		{"/emergency/security_desk/1", "desk", "", "neither an extension"},
 		{"/emergency/security_desk/1", "911", "", "emergency number"},
+		{"/emergency/notify", array{"+12175550199"}, "/emergency/notify/0", "nobody here"},
+		{"/emergency/notify", array{"1000", "911"}, "/emergency/notify/1", "emergency number"},
+		{"/emergency/notify", array{"1000", "desk"}, "/emergency/notify/1", "neither an extension"},
+		{"/emergency/notify", array{"1000", "1001", "+12175551000"}, "/emergency/notify/2", "rings with this notice already"},
+		{"/emergency/notify", array{""}, "/emergency/notify/0", "empty"},
 		{"/emergency/elins/0/number", "+12175551001", "", "a user's number"},
 		{"/site/main_number", "+12175559000", "/emergency/elins/0/number", "site's main number"},
 		{"/trunks/1/main_number", "+12175559002", "/zones/1/elins/0/number", "main number of /trunks/1"},
 		{"/emergency/elins/0/number", "911", "", "not E.164"},
 		{"/emergency/elins/0/trunk", "sbc-z", "", `no trunk "sbc-z"`},
 		{"/emergency/elins/0/confirmed", "1 Sep 2026", "", "no date"},
+		{"/emergency/confirm_within_days", 9999, "", "out of range"},
+		{"/emergency/confirm_within_days", -1, "", "out of range"},
+		{"/emergency/refuse_unknown_devices", "yes", "", "is a string"},
+		{"/emergency/civic", "100 Main St", "", "is a string"},
+		{"/emergency/civic", array{}, "", "is an array"},
+		{"/emergency/civic", nullValue{}, "", "is null"},
+		{"/emergency/civic", object{}, "", "is empty"},
+		{"/emergency/civic", object{"country": "USA", "city": "Springfield"}, "/emergency/civic/country", "no country"},
+		{"/emergency/civic", object{"country": "us", "city": "Springfield"}, "/emergency/civic/country", "no country"},
+		{"/emergency/civic", object{"country": "US"}, "/emergency/civic/city", "missing"},
+		{"/emergency/civic", object{"floor": "1"}, "/emergency/civic", "adds to an address that is not there"},
+		{"/emergency/civic", object{"country": "US", "city": "Spring\nfield"}, "/emergency/civic/city", "control characters"},
+		{"/emergency/civic", object{"country": "US", "city": " x"}, "/emergency/civic/city", "blanks around"},
+		{"/emergency/civic", object{"country": "US", "town": "x"}, "/emergency/civic/town", "unknown field"},
+		{"/zones/0/civic", object{"floor": "1"}, "", "adds to an address that is not there"},
+		{"/zones/0/civic", object{"city": "x"}, "/zones/0/civic/city", "without a country"},
+		{"/users/1/civic", object{"street": "x"}, "/users/1/civic/street", "without a country"},
+		{"/devices/0/civic", object{"room": "1"}, "", "adds to an address that is not there"},
+		{"/zones/1/elins/0/civic", object{"room": "1"}, "", "adds to an address that is not there"},
+		{"/trunks/0/location", 1, "", "is 1"},
 		{"/zones/1/elins/1/number", "+12175559002", "", "in this list already"},
 		{"/zones/1/elins/0/number", "+12175559000", "/zones/1/elins/0/address", "registered for"},
 		{"/users/0/elins", elin("sbc-a", "+13125551002"), "/users/0/elins/0/number", "a user's number"},
@@ -419,7 +444,7 @@ const small = `{"version":1,"serial":1,"site":{"id":"s","name":"s","domain":"a.b
 	`"elins":[{"trunk":"t","number":"+12175559000"}]},"users":[{"id":"a","name":"A","extension":"1","byoc_numbers":["+12175551001"],` +
 	`"auth":{"username":"a","ha1":{"MD5":"00000000000000000000000000000000"}},"forward":{"busy":"2"}},{"id":"b","name":"B","extension":"2",` +
 	`"auth":{"username":"b","ha1":{"MD5":"00000000000000000000000000000000"}},"zone":"z"}],"zones":[{"id":"z","name":"Z"}],` +
-	`"devices":[{"id":"d","user":"a","transport":"udp","address":"10.0.0.1"}],"trunks":[{"id":"t","address":"h.x:1","tls_name":"h.x"}]}`
+	`"devices":[{"id":"d","user":"a","transport":"udp","address":"10.0.0.1","civic":{"country":"US","city":"c"}}],"trunks":[{"id":"t","address":"h.x:1","tls_name":"h.x"}]}`
 
 func TestSmall(t *testing.T) {
 	if _, err := Load([]byte(small)); err != nil {

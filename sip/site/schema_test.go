@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -62,6 +63,8 @@ func TestSchemaRefuses(t *testing.T) {
 		{"/users/0/cloud_numbers/0", "2175551000"}, {"/users/0/no_answer_after_s", -1}, {"/devices/0/transport", "udp"},
 		{"/devices/0/plain_rtp", true}, {"/trunks/0/tls_name", nil}, {"/trunks/0/address", "[::1]:5061"},
 		{"/emergency/elins/0/confirmed", "yesterday"}, {"/dial_plan/country", "usa"}, {"/registration", "never"},
+		{"/emergency/civic", object{}}, {"/emergency/civic", object{"country": "us", "city": "x"}}, {"/zones/0/civic", object{"room": strings.Repeat("x", 256)}},
+		{"/trunks/0/location", "yes"}, {"/emergency/confirm_within_days", -1},
 	} {
 		data := edit(t, func(m map[string]any) { set(m, tt.pointer, tt.value) })
 		if fits(t, s, data) == nil {
@@ -93,6 +96,8 @@ func TestSchemaHasEveryField(t *testing.T) {
 	compare = func(path string, node map[string]any, typ reflect.Type) {
 		node = deref(node)
 		switch typ.Kind() {
+		case reflect.Pointer:
+			compare(path, node, typ.Elem())
 		case reflect.Slice:
 			items, ok := node["items"].(map[string]any)
 			if !ok || node["type"] != "array" {

@@ -18,12 +18,13 @@ type check struct {
 	errs     []Error
 	warnings []Error
 	forms    map[string]string // number in any form → path of its first use
+	civicOf  map[string]*Civic // ELIN → its address in fields
 }
 
 // validate checks a document as a whole and indexes it. The order matters only where a check looks things up: trunks,
 // zones and users come before what refers to them.
 func validate(d *Document) (*Site, []Error, []Error) {
-	c := &check{Site: newSite(d), forms: make(map[string]string, 4*len(d.Users))}
+	c := &check{Site: newSite(d), forms: make(map[string]string, 4*len(d.Users)), civicOf: make(map[string]*Civic)}
 	c.header()
 	c.dialPlan()
 	c.emergencyNumbers()
@@ -32,8 +33,10 @@ func validate(d *Document) (*Site, []Error, []Error) {
 	c.users()
 	c.devices()
 	c.places()
+	c.civics()
 	c.forwards()
 	c.securityDesk()
+	c.noticeList()
 	c.options()
 	return c.Site, c.errs, c.warnings
 }
@@ -98,6 +101,8 @@ func (c *check) emergencyNumbers() {
 	if len(c.Site.emergency) == 0 && c.plan != nil {
 		c.wrong("/emergency/numbers", fmt.Sprintf("the emergency numbers of country %q are not known here", c.doc.DialPlan.Country), "list them")
 	}
+	c.between("/emergency/confirm_within_days", e.ConfirmDays, 1, 3650)
+	c.strangers()
 	seen := make(map[string]bool)
 	for _, n := range c.Site.emergency {
 		seen[n] = true
@@ -111,6 +116,14 @@ func (c *check) emergencyNumbers() {
 		if seen[n] {
 			c.wrong(path, fmt.Sprintf("%q is a real emergency number", n), "remove it here: a test must never reach a PSAP")
 		}
+	}
+}
+
+// strangers: whoever stands before a phone of the branch may need help, whether or not the phone has a password.
+func (c *check) strangers() {
+	if c.doc.Emergency.RefuseUnknown {
+		c.doubtful("/emergency/refuse_unknown_devices", "a phone on this network that has not authenticated cannot call for help",
+			"leave it out: such calls are limited in number and show the site's ELIN")
 	}
 }
 

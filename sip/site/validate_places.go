@@ -125,6 +125,7 @@ func (c *check) places() {
 	for i := range c.doc.Devices {
 		d := &c.doc.Devices[i]
 		c.elinList(at("devices", i)+"/elins", d.ELINs, c.byID[d.User], civic)
+		c.away(i)
 	}
 	for i, t := range c.doc.Trunks {
 		has := false
@@ -135,6 +136,16 @@ func (c *check) places() {
 			c.doubtful(at("trunks", i), "the site has no ELIN on this trunk",
 				"add one to /emergency/elins: without it an emergency call shows the main number, and a callback reaches nobody in particular")
 		}
+	}
+}
+
+// away warns of a phone that stands elsewhere than its user's ELINs say.
+func (c *check) away(i int) {
+	d := &c.doc.Devices[i]
+	u := c.byID[d.User]
+	if u != nil && len(u.ELINs) > 0 && len(d.ELINs) == 0 && d.Zone != "" && d.Zone != u.Zone {
+		c.doubtful(at("devices", i)+"/zone", fmt.Sprintf("the phone is in %q, but its emergency calls show the ELINs of its user", d.Zone),
+			"give the device an ELIN of its own, or move the user's to the user's device")
 	}
 }
 
@@ -164,6 +175,12 @@ func (c *check) elinList(path string, list []ELIN, owner *User, civic map[string
 					"a number sends help to one address: use another number, or write the address the same way")
 			}
 			civic[e.Number] = e.Address
+		}
+		if e.Civic != nil {
+			if other, ok := c.civicOf[e.Number]; ok && *other != *e.Civic {
+				c.wrong(path+"/civic", e.Number+" has another address elsewhere in the document", "give a number one address, or use another number")
+			}
+			c.civicOf[e.Number] = e.Civic
 		}
 		if other, ok := c.elins[e.Number]; ok && other != owner {
 			owner = nil // several places, or a place and a user, share the address and the number

@@ -212,7 +212,7 @@ func TestDial(t *testing.T) {
 	sbc := start(t, Options{}, Trunk)
 	b := start(t, Options{Limits: Limits{HandshakeTimeout: 300 * time.Millisecond}}, Trunk)
 	cfg := &tls.Config{RootCAs: sbc.ca.pool, ServerName: "box.test", Certificates: []tls.Certificate{sbc.ca.issue(t, "box.test")}}
-	c, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), cfg)
+	c, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,12 +227,12 @@ func TestDial(t *testing.T) {
 
 	wrong := cfg.Clone()
 	wrong.ServerName = "other.test"
-	if _, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), wrong); err == nil {
+	if _, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), wrong, nil); err == nil {
 		t.Error("another name was accepted")
 	}
 	wrong = cfg.Clone()
 	wrong.RootCAs = b.ca.pool
-	if _, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), wrong); err == nil {
+	if _, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), wrong, nil); err == nil {
 		t.Error("another CA was accepted")
 	}
 	mute, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -240,11 +240,11 @@ func TestDial(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	if _, err := b.Dial(t.Context(), mute.Addr().String(), cfg); err == nil {
+	if _, err := b.Dial(t.Context(), mute.Addr().String(), cfg, nil); err == nil {
 		t.Error("a mute server was accepted")
 	}
 	b.stop()
-	if _, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), cfg); !errors.Is(err, ErrStopped) {
+	if _, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), cfg, nil); !errors.Is(err, ErrStopped) {
 		t.Errorf("Dial after the end: %v", err)
 	}
 }

@@ -46,9 +46,10 @@ type Options struct {
 	// Authorize decides whether a finished handshake may speak SIP; nil admits all. Its error is logged.
 	Authorize func(*Conn) error
 
-	Limits Limits
-	DSCP   int // of SIP packets, 0 to 63
-	Timers Timers
+	Limits  Limits
+	DSCP    int // of SIP packets, 0 to 63
+	Timers  Timers
+	Network Network // nil: the machine's
 }
 
 // Limits bound what the network can make the stack hold. Zero fields take the defaults.
@@ -154,6 +155,9 @@ func New(o Options) *Stack {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Network == nil {
+		o.Network = machine{o.DSCP}
+	}
 	s := &Stack{o: o, log: o.Log, conns: make(map[uint64]*Conn)}
 	s.clients.init()
 	s.servers.init()
@@ -185,8 +189,7 @@ func (s *Stack) Listen(side Side, addr netip.AddrPort, cfg *tls.Config) error {
 	if !addr.Addr().Is4() {
 		return fmt.Errorf("listen on %s: not an IPv4 address", addr)
 	}
-	lc := net.ListenConfig{Control: dscpControl(s.o.DSCP)}
-	l, err := lc.Listen(context.Background(), "tcp4", addr.String())
+	l, err := s.o.Network.Listen(addr)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", side, err)
 	}
@@ -260,19 +263,15 @@ func (s *Stack) Conn(flow uint64) (*Conn, bool) {
 }
 
 // Dial opens a TLS connection to an SBC; it then carries requests in both directions. The handshake is bounded by ctx
-// and Limits.HandshakeTimeout.
-func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config) (*Conn, error) {
+// and Limits.HandshakeTimeout. with is what Conn.Get returns from the first request on; nil for nothing.
+func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config, with any) (*Conn, error) {
 	if s.closing.Load() {
 		return nil, ErrStopped
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Limits.HandshakeTimeout)
 	defer cancel()
-	contact := s.Addr(Trunk) // the zero value without a listener
-	d := net.Dialer{Control: dscpControl(s.o.DSCP)}
-	if contact.IsValid() { // leave from the address that the SBC knows the box by
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(contact.Addr(), 0))
-	}
-	raw, err := d.DialContext(ctx, "tcp4", addr)
+	contact := s.Addr(Trunk)                                // the zero value without a listener
+	raw, err := s.o.Network.Dial(ctx, contact.Addr(), addr) // from the address that the SBC knows the box by
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
@@ -287,6 +286,9 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config) (*Conn, 
 		c.contact = netip.AddrPortFrom(c.local.Addr(), contact.Port())
 	case contact.IsValid():
 		c.contact = contact
+	}
+	if with != nil {
+		c.Set(with)
 	}
 	c.authenticated.Store(true)
 	if !s.start(c) {

@@ -62,10 +62,7 @@ func (t *trunk) connect(f func(*stack.Conn, error)) {
 }
 
 func (t *trunk) dial() {
-	conn, err := t.set.o.Stack.Dial(t.ctx, t.cfg.Address, t.tlsConfig())
-	if err == nil {
-		conn.Set(t.cfg.ID)
-	}
+	conn, err := t.set.o.Stack.Dial(t.ctx, t.cfg.Address, t.tlsConfig(), t.cfg.ID)
 	t.dialled(conn, err)
 }
 

@@ -125,10 +125,9 @@ func serve(t testing.TB, o stack.Options, cfg *tls.Config, at string) (s *stack.
 // sbc is the other end: a stack that answers as the test wants.
 type sbc struct {
 	*stack.Stack
-	stop   func()
-	asked  atomic.Int32           // requests so far
-	answer func(*stack.ServerTx)  // nil: 200
-	peers  chan *x509.Certificate // of whom a request came from, as long as there is room
+	stop  func()
+	asked atomic.Int32           // requests so far
+	peers chan *x509.Certificate // of whom a request came from, as long as there is room
 }
 
 func newSBC(t testing.TB, cfg *tls.Config, at string, answer func(n int, tx *stack.ServerTx)) *sbc {

@@ -90,7 +90,7 @@ func TestConnectSharesOneDial(t *testing.T) {
 		lock.Lock()
 		w.set.Connect("a", func(c *stack.Conn, err error) {
 			lock.Lock()
-			lock.Unlock()
+			defer lock.Unlock()
 			if err != nil {
 				t.Error(err)
 			}

@@ -18,7 +18,7 @@ const maxDocument = 32 << 20
 // check looks at files without starting anything.
 func check(_ context.Context, args []string, out io.Writer) error {
 	f := flags("check")
-	if err := parse(f, args); err != nil {
+	if err := parse(f, args, out); err != nil {
 		return err
 	}
 	if f.NArg() == 0 {

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,25 +16,30 @@ func drill(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("drill start|stop")
 	socket := socketFlag(f)
 	limit := f.Duration("for", 15*time.Minute, "time limit; the drill ends by itself after it (start)")
-	users := f.String("users", "", "extensions or user names, separated by commas; empty: the whole site (start)")
+	users := f.String("users", "", "extensions or user names, separated by commas; without it the whole site (start)")
 	by := f.String("by", loginName(), "who orders it")
-	if len(args) == 0 || args[0] != "start" && args[0] != "stop" {
+	what, args, ok := subcommand(args, "start", "stop")
+	if !ok {
 		return usageError("say `holdfast drill start [--for 15m] [--users 1001,1002]` or `holdfast drill stop`")
 	}
-	if err := parse(f, args[1:]); err != nil {
+	if err := parseAll(f, args, out); err != nil {
 		return err
+	}
+	names := strings.FieldsFunc(*users, func(r rune) bool { return r == ',' || r == ' ' })
+	if given(f, "users") && len(names) == 0 {
+		return usageError("--users names nobody; leave it out for a drill of the whole site")
 	}
 	var msg string
 	var err error
-	if args[0] == "stop" {
-		msg, err = client(*socket).StopDrill(ctx, *by)
+	if c := control.NewClient(*socket); what == "stop" {
+		msg, err = c.StopDrill(ctx, *by)
 	} else {
-		msg, err = client(*socket).StartDrill(ctx, control.DrillOrder{By: *by, Limit: *limit,
-			Users: strings.FieldsFunc(*users, func(r rune) bool { return r == ',' || r == ' ' })})
+		msg, err = c.StartDrill(ctx, control.DrillOrder{By: *by, Limit: *limit, Users: names})
 	}
-	if err == nil {
-		fmt.Fprintln(out, msg)
+	if err != nil {
+		return err
 	}
+	_, err = fmt.Fprintln(out, msg)
 	return err
 }
 
@@ -47,14 +49,3 @@ func loginName() string {
 	}
 	return "command"
 }
-
-// socketFlag names the running box's socket; $HOLDFAST_SOCKET is the default where it is set.
-func socketFlag(f *flag.FlagSet) *string {
-	path := os.Getenv("HOLDFAST_SOCKET")
-	if path == "" {
-		path = filepath.Join("/run/holdfast", control.SocketName)
-	}
-	return f.String("socket", path, "control socket of the box (in its run_dir)")
-}
-
-func client(socket string) *control.Client { return control.NewClient(socket) }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -10,18 +8,6 @@ import (
 
 	"holdfast/firmware/config"
 )
-
-// parse reads the flags of a command; a wrong one is a usage error, -h is none.
-func parse(f *flag.FlagSet, args []string) error {
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return usageError("see above")
-	}
-	if err != nil {
-		return usageError(err.Error())
-	}
-	return nil
-}
 
 // readConfig reads a boot file; relative names in it mean its own folder.
 func readConfig(file string) (*config.Config, error) {

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,10 +26,10 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "-c holdfast.toml", "serve the branch", run},
-		{"check", "FILE…", "say what is wrong with a boot file or a site document, and what would be right", check},
-		{"status", "[--json]", "show mode, zones, trunks, phones and calls of the running box", status},
-		{"drill", "start|stop", "rehearse an outage for the site or for some users, with a time limit", drill},
-		{"site", "fetch|schema", "fetch the site document now; print its JSON Schema", siteCommand},
+		{"check", "FILE…", "say what is wrong with a file, and the fix", check},
+		{"status", "[--json]", "show mode, zones, trunks, phones and calls", status},
+		{"drill", "start|stop", "rehearse an outage, with a time limit", drill},
+		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
 		{"example", "", "print a commented boot file to begin with", example},
 		{"version", "", "print the version", printVersion},
 	}
@@ -62,7 +63,11 @@ func dispatch(ctx context.Context, args []string, out io.Writer) error {
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
-			return c.run(ctx, args[1:], out)
+			err := c.run(ctx, args[1:], out)
+			if errors.Is(err, flag.ErrHelp) { // it has been printed
+				return nil
+			}
+			return err
 		}
 	}
 	return usageError(fmt.Sprintf("there is no command %q; `holdfast help` lists them", args[0]))
@@ -74,7 +79,7 @@ func help(out io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(out, "  holdfast %-8s %-16s %s\n", c.name, c.args, c.about)
 	}
-	fmt.Fprintln(out, "\n`holdfast COMMAND -h` tells more. Exit status: 0 done, 1 it did not work, 2 wrong command line.")
+	fmt.Fprintln(out, "\n`holdfast COMMAND -h` tells more.\nExit status: 0 done, 1 it did not work, 2 wrong command line.")
 }
 
 func printVersion(_ context.Context, _ []string, out io.Writer) error {

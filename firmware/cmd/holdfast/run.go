@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"io"
 	"log/slog"
 	"os"
@@ -11,10 +10,10 @@ import (
 )
 
 // run serves until SIGTERM or Ctrl-C.
-func run(ctx context.Context, args []string, _ io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("run")
 	file := f.String("c", "/boot/holdfast.toml", "boot file")
-	if err := parse(f, args); err != nil {
+	if err := parseAll(f, args, out); err != nil {
 		return err
 	}
 	cfg, err := readConfig(*file)
@@ -36,5 +35,3 @@ func run(ctx context.Context, args []string, _ io.Writer) error {
 	}
 	return b.Run(ctx)
 }
-
-func flags(name string) *flag.FlagSet { return flag.NewFlagSet("holdfast "+name, flag.ContinueOnError) }

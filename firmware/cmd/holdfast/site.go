@@ -6,28 +6,31 @@ import (
 	"io"
 
 	"holdfast/firmware/config"
+	"holdfast/firmware/control"
 	"holdfast/sip/site"
 )
 
 // siteCommand fetches the site document, or prints its schema.
 func siteCommand(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) > 0 && args[0] == "schema" {
+	f := flags("site fetch|schema")
+	socket := socketFlag(f)
+	force := f.Bool("force", false, "take a signed document although its serial is older (fetch)")
+	what, args, ok := subcommand(args, "fetch", "schema")
+	if !ok {
+		return usageError("say `holdfast site fetch` or `holdfast site schema`")
+	}
+	if err := parseAll(f, args, out); err != nil {
+		return err
+	}
+	if what == "schema" {
 		_, err := out.Write(site.Schema())
 		return err
 	}
-	f := flags("site fetch")
-	socket := socketFlag(f)
-	force := f.Bool("force", false, "take a signed document although its serial is older")
-	if len(args) == 0 || args[0] != "fetch" {
-		return usageError("say `holdfast site fetch` or `holdfast site schema`")
-	}
-	if err := parse(f, args[1:]); err != nil {
+	msg, err := control.NewClient(*socket).Fetch(ctx, *force)
+	if err != nil {
 		return err
 	}
-	msg, err := client(*socket).Fetch(ctx, *force)
-	if err == nil {
-		fmt.Fprintln(out, msg)
-	}
+	_, err = fmt.Fprintln(out, msg)
 	return err
 }
 

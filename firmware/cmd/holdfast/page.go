@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"holdfast/firmware/control"
+)
+
+// page writes for people: 80 columns, a state said by word and shape, colour only on a terminal. Names and reasons come
+// from the network; they are cut to their place, and nothing in them reaches the terminal's own language.
+type page struct {
+	text   strings.Builder
+	colour bool
+	now    time.Time
+	zone   *time.Location
+}
+
+const (
+	columns   = 80
+	callsSeen = 20  // of the running ones
+	alarmLong = 400 // characters of one alarm
+)
+
+// signs of the modes: the same on the page, the panel and here.
+var signs = map[string]string{"normal": "○", "resilience": "●", "drill": "◕", "recovering": "◐"}
+
+func (p *page) status(s control.Status) {
+	p.mode(s.Mode)
+	p.line("")
+	p.line("Cloud")
+	for _, z := range s.Zones {
+		p.line("  %s %-14s %-5s %-8s %s", p.mark(z.Verdict == "up"), clip(z.Name, 14), clip(z.Kind, 5), clip(z.Verdict, 8), clip(z.Detail, 46))
+	}
+	p.line("Trunks")
+	for _, t := range s.Trunks {
+		state, detail := "up", fmt.Sprintf("%.1f ms, %s", t.RTT, p.since(t.Since))
+		if !t.Up {
+			state, detail = "down", t.Error
+		}
+		p.line("  %s %-14s %-14s %s", p.mark(t.Up), clip(t.ID, 14), state, clip(detail, 46))
+	}
+	p.line("Phones   %d of %d users here, %d phones (%d out of reach)", s.Phones.Users, s.Phones.Expected, s.Phones.Bindings, s.Phones.Unreachable)
+	p.line("Calls    %d", len(s.Calls))
+	for i, c := range s.Calls {
+		if i == callsSeen {
+			p.line("  … and %d more (--json shows all)", len(s.Calls)-i)
+			break
+		}
+		p.line("  %s %-20s → %-20s %-9s %s", p.mark(true), clip(c.From, 20), clip(c.To, 20), clip(c.State, 9), p.age(c.Began))
+	}
+	p.line("Site     %s", clip(s.Site.Name, 70))
+	p.line("         document %d %s", s.Site.Serial, p.since(s.Site.Fetched))
+	p.line("Box      %s, version %s, up %s", clip(s.Name, 20), clip(s.Version, 24), p.age(s.Started))
+	p.line("")
+	if len(s.Alarms) == 0 {
+		p.line("Nothing to do.")
+	}
+	for _, a := range s.Alarms {
+		p.paragraph(p.paint("31", "▲")+" ", "  ", clip(a, alarmLong))
+	}
+}
+
+func (p *page) mode(m control.Mode) {
+	colour := "32"
+	if m.Name != "normal" {
+		colour = "33"
+	}
+	p.line("%s  %s", p.paint(colour, signs[m.Name]+" "+strings.ToUpper(clip(m.Name, 20))), p.since(m.Since))
+	p.paragraph("   ", "   ", clip(m.Cause, alarmLong))
+	if len(m.Users) > 0 {
+		p.paragraph("   ", "   ", clip("for "+strings.Join(m.Users, ", "), alarmLong))
+	}
+	if !m.Until.IsZero() {
+		p.line("   until %s at the latest", m.Until.In(p.zone).Format("15:04:05"))
+	}
+}
+
+func (p *page) line(format string, args ...any) {
+	p.text.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
+}
+
+// paragraph breaks a text into lines; both indents are as wide.
+func (p *page) paragraph(first, rest, s string) {
+	width := columns - len(rest)
+	indent, line := first, ""
+	for _, word := range strings.Fields(s) {
+		for r := []rune(word); ; r = r[width:] {
+			word = string(r)
+			if len(r) <= width {
+				break
+			}
+			if line != "" {
+				p.line("%s%s", indent, line)
+				indent, line = rest, ""
+			}
+			p.line("%s%s", indent, string(r[:width]))
+			indent = rest
+		}
+		switch {
+		case line == "":
+			line = word
+		case len([]rune(line))+1+len([]rune(word)) <= width:
+			line += " " + word
+		default:
+			p.line("%s%s", indent, line)
+			indent, line = rest, word
+		}
+	}
+	if line != "" {
+		p.line("%s%s", indent, line)
+	}
+}
+
+func (p *page) paint(code, s string) string {
+	if !p.colour {
+		return s
+	}
+	return "\x1b[1;" + code + "m" + s + "\x1b[0m"
+}
+
+func (p *page) mark(good bool) string {
+	if good {
+		return p.paint("32", "✓")
+	}
+	return p.paint("31", "✗")
+}
+
+// since is a time, absolute with the relative beside it.
+func (p *page) since(t time.Time) string {
+	if t.IsZero() {
+		return "—"
+	}
+	return fmt.Sprintf("since %s, %s", t.In(p.zone).Format("15:04 MST"), p.age(t))
+}
+
+func (p *page) age(t time.Time) string {
+	d := max(0, p.now.Sub(t)) // the clock may have been set back
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// clip cuts a text to n characters that can be printed.
+func clip(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return '?'
+	}, s)
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}

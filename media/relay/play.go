@@ -1,0 +1,265 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"holdfast/media/prompt"
+	"holdfast/media/rtp"
+	"holdfast/media/udp"
+)
+
+// ErrNoEncoding is a prompt that does not exist in the leg's codec.
+var ErrNoEncoding = errors.New("the prompt does not exist in the codec of the leg")
+
+// PlayOptions say how a prompt is played.
+type PlayOptions struct {
+	Loop  bool // again from the beginning, until it is stopped
+	Yield bool // ends as soon as audio for the peer comes from the connected leg: ring-back makes way for early media
+}
+
+// play is what signalling wants a leg's peer to hear. It is immutable and part of routes.
+type play struct {
+	number uint64 // grows with every Play of the relay
+	prompt *prompt.Prompt
+	frames *prompt.Frames // in the codec of the route; nil: there is none
+	PlayOptions
+}
+
+// Play makes the box send p to the leg's peer, in the place of what the connected leg sends and instead of what was played before.
+// Prompts are not mixed with the connected leg's audio: its packets are dropped meanwhile (its digits are still reported), and what it
+// sends after the end goes on in the same stream. The number that is returned comes back in an Event when the prompt has ended by
+// itself: played to its end, or made way for audio; never after StopPlay or another Play, except for an event that waits already.
+//
+// While the peer is to receive nothing (ToPeer is false) the prompt stands still, so that a held peer hears music only if its Stream
+// says so. Before the first Set it waits. When Set changes the codec, it goes on in the new one, and ends if it does not exist in it.
+func (l *Leg) Play(p *prompt.Prompt, o PlayOptions) (uint64, error) {
+	s := l.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.closed {
+		return 0, ErrClosed
+	}
+	next := &play{number: s.relay.plays.Add(1), prompt: p, PlayOptions: o}
+	if l.endpoint != nil && next.in(l.endpoint).frames == nil {
+		return 0, fmt.Errorf("play %s: %w (%s)", p.Name(), ErrNoEncoding, l.endpoint.named())
+	}
+	if l.play == nil {
+		l.w.players.add(l)
+	}
+	l.changePlay(next)
+	return next.number, nil
+}
+
+// StopPlay ends what is played. Nothing of it is sent any more when it returns, and the connected leg is heard again.
+func (l *Leg) StopPlay() {
+	s := l.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.stopPlay() {
+		l.w.loop.Quiesce()
+	}
+}
+
+func (l *Leg) stopPlay() bool {
+	if l.play == nil {
+		return false
+	}
+	l.changePlay(nil)
+	l.w.players.remove(l)
+	return true
+}
+
+func (l *Leg) changePlay(next *play) {
+	l.play = next
+	l.compile()
+	if l.with != nil {
+		l.with.compile()
+	}
+}
+
+// forgetPlay clears away what has ended.
+func (l *Leg) forgetPlay() {
+	if l.play != nil && l.ended.Load() == l.play.number {
+		l.stopPlay()
+	}
+}
+
+// in is the play in an endpoint's codec.
+func (p *play) in(e *endpoint) *play {
+	if p == nil {
+		return nil
+	}
+	q := *p
+	q.frames = p.prompt.For(e.codec, e.audio.Clock)
+	return &q
+}
+
+// codec is the name of the stream's audio.
+func (s Stream) codec() string {
+	if s.Codec != "" {
+		return s.Codec
+	}
+	switch s.Audio.Type { // RFC 3551 §6
+	case 0:
+		return "PCMU"
+	case 8:
+		return "PCMA"
+	case 9:
+		return "G722"
+	case 18:
+		return "G729"
+	}
+	return ""
+}
+
+func (e *endpoint) named() string {
+	if e.codec == "" {
+		return fmt.Sprintf("payload type %d", e.audio.Type)
+	}
+	return fmt.Sprintf("%s/%d", e.codec, e.audio.Clock)
+}
+
+// players are a worker's legs with something to play: replaced whole by signalling, read by the worker.
+type players struct {
+	mu   sync.Mutex
+	legs atomic.Pointer[[]*Leg]
+}
+
+func (p *players) add(l *Leg) { p.change(func(legs []*Leg) []*Leg { return append(legs, l) }) }
+func (p *players) remove(l *Leg) {
+	p.change(func(legs []*Leg) []*Leg { return slices.DeleteFunc(legs, l.is) })
+}
+
+func (p *players) change(how func([]*Leg) []*Leg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := how(slices.Clone(p.now()))
+	p.legs.Store(&next)
+}
+
+func (p *players) now() []*Leg {
+	if legs := p.legs.Load(); legs != nil {
+		return *legs
+	}
+	return nil
+}
+
+func (l *Leg) is(other *Leg) bool { return l == other }
+
+// playing is how far the worker is with a play.
+type playing struct {
+	number  uint64
+	player  prompt.Player
+	due     time.Duration // the next frame
+	running bool          // the frame before was sent in time: the next one follows without a gap
+	over    bool          // it has ended by itself
+	told    bool          // and signalling knows
+}
+
+// behind is how late a frame may be sent; a thread that was stopped for longer begins anew and hurls nothing at the peer.
+const behind = 60 * time.Millisecond
+
+// Tick sends the frames that are due, and looks after keys whose release got lost. False: there is nothing to do.
+func (w *worker) Tick(now time.Duration) bool {
+	more := false
+	for _, l := range w.players.now() {
+		if l.feed(now) {
+			more = true
+		}
+	}
+	return w.releaseKeys(now) || more
+}
+
+// feed goes on with what is played to the leg's peer; false if nothing is, or not now.
+func (l *Leg) feed(now time.Duration) bool {
+	r, s := l.route.Load(), &l.playing
+	if r == nil || r.play == nil {
+		return false
+	}
+	if s.number != r.play.number {
+		*s = playing{number: r.play.number, player: prompt.NewPlayer(r.play.frames, r.play.Loop)}
+		// Plays begin at different ticks, so that each has its share of the frames.
+		s.due = now + time.Duration(s.number%4)*udp.TickPeriod
+	}
+	if !s.over && s.player.Frames() != r.play.frames {
+		s.player.Change(r.play.frames)
+		s.running = false
+	}
+	if !s.over && !r.from.toPeer {
+		s.due, s.running = 0, false
+		return false
+	}
+	if now-s.due > behind {
+		s.due, s.running = now, false
+	}
+	for !s.over && now+udp.TickPeriod/2 >= s.due {
+		frame, ok := s.player.Next()
+		if !ok {
+			s.over = true
+			break
+		}
+		l.sendFrame(r.from, s.player.Frames(), frame, !s.running, now)
+		s.running = true
+		s.due += s.player.Frames().Period()
+	}
+	if s.over && !s.told {
+		if s.told = l.tell(Event{Leg: l, Done: s.number}); s.told {
+			l.ended.Store(s.number)
+		}
+	}
+	return !s.told
+}
+
+func (l *Leg) sendFrame(e *endpoint, f *prompt.Frames, frame []byte, begins bool, now time.Duration) {
+	l.tx.adopt(e)
+	h := rtp.Header{PayloadType: e.audio.Type}
+	l.tx.own(&h, f.Clock(), f.Step(), begins, now)
+	out := l.w.frame[:rtp.FixedSize+copy(l.w.frame[rtp.FixedSize:udp.MaxPacket], frame)]
+	h.Put(out)
+	if err := l.transmit(e, out, len(frame)); err != nil {
+		l.w.drops[unsealed].Add(1)
+	}
+}
+
+// own numbers a frame of the box's own, step clock units long. One that begins anew lies where the time line stands.
+func (o *outgoing) own(h *rtp.Header, clock, step uint32, begins bool, now time.Duration) {
+	o.source = source{} // whoever comes after it begins anew
+	h.Timestamp = o.stamp + step
+	if begins {
+		h.Timestamp, h.Marker = o.expected(clock, now), true
+	}
+	o.stamp, o.at, o.span, o.clock = h.Timestamp, now, step, clock
+	o.sequence++
+	o.wrapped = o.wrapped || o.sequence == 0
+	h.Sequence, h.SSRC = o.sequence, o.ssrc
+}
+
+// covered says whether the leg's peer hears p instead of a packet of the connected leg.
+func (l *Leg) covered(p *play, k kind) bool {
+	s := &l.playing
+	if s.number != p.number {
+		if !p.Yield || k != audio {
+			return true // it is about to begin
+		}
+		*s = playing{number: p.number}
+	}
+	if p.Yield && k == audio {
+		s.over = true
+	}
+	return !s.over
+}
+
+// tell puts an event before the call; false if it has no room for it now.
+func (l *Leg) tell(e Event) bool {
+	select {
+	case l.session.events <- e:
+		return true
+	default:
+		return false
+	}
+}

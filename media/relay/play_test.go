@@ -1,0 +1,520 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	pionrtp "github.com/pion/rtp"
+
+	"holdfast/media/prompt"
+	"holdfast/media/udp"
+)
+
+var suites = []string{
+	"", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32",
+	"AEAD_AES_128_GCM", "AEAD_AES_256_GCM",
+}
+
+// newFrames makes n frames of a codec that is 8 bits at 8000 Hz; each begins with its number.
+func newFrames(t testing.TB, codec string, n int) *prompt.Frames {
+	t.Helper()
+	var payloads [][]byte
+	for i := range n {
+		p := bytes.Repeat([]byte(codec[len(codec)-1:]), 160)
+		p[0], p[1] = byte(i), byte(i>>8)
+		payloads = append(payloads, p)
+	}
+	f, err := prompt.New(codec, 8000, 160, payloads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func newPrompt(t testing.TB, frames ...*prompt.Frames) *prompt.Prompt {
+	t.Helper()
+	p, err := prompt.NewPrompt("test", frames...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func startPlay(t testing.TB, l *Leg, p *prompt.Prompt, o PlayOptions) uint64 {
+	t.Helper()
+	n, err := l.Play(p, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// hearsFrame waits for the next packet and checks that it is frame i of f.
+func (p *phone) hearsFrame(f *prompt.Frames, i int) *pionrtp.Packet {
+	p.t.Helper()
+	pkt := p.hear()
+	if !bytes.Equal(pkt.Payload, f.Frame(i)) {
+		p.t.Fatalf("heard %q, want frame %d", pkt.Payload[:min(8, len(pkt.Payload))], i)
+	}
+	return pkt
+}
+
+// follows checks that a packet is the next of its stream.
+func follows(t testing.TB, before, pkt *pionrtp.Packet) {
+	t.Helper()
+	if pkt.SSRC != before.SSRC || pkt.SequenceNumber != before.SequenceNumber+1 {
+		t.Fatalf("%d of %x follows %d of %x", pkt.SequenceNumber, pkt.SSRC, before.SequenceNumber, before.SSRC)
+	}
+}
+
+func nextEvent(t testing.TB, s *Session) Event {
+	t.Helper()
+	select {
+	case e := <-s.Events():
+		return e
+	case <-time.After(patience):
+		t.Fatal("no event")
+		return Event{}
+	}
+}
+
+// A person, then a prompt, then the person, then music: one stream for the far end, which is pion with replay protection.
+func TestPlayUnderEverySuite(t *testing.T) {
+	for _, suite := range suites {
+		cfg := config()
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			c := newCall(t, run(t, cfg), "AES_CM_128_HMAC_SHA1_80", suite)
+			c.set(t)
+			c.a.say(c.la, "person")
+			last := c.b.hears("person")
+			c.a.say(c.la, "person again")
+			last = c.b.hears("person again")
+
+			frames := newFrames(t, "PCMU", 5)
+			began := time.Now()
+			n := startPlay(t, c.lb, newPrompt(t, frames), PlayOptions{})
+			for i := range frames.Len() {
+				pkt := c.b.hearsFrame(frames, i)
+				follows(t, last, pkt)
+				if pkt.Marker != (i == 0) || pkt.PayloadType != 0 {
+					t.Errorf("frame %d: %v", i, pkt)
+				}
+				if d := pkt.Timestamp - last.Timestamp; i > 0 && d != 160 || i == 0 && (d < 160 || d > 160*200) {
+					t.Errorf("frame %d lies %d after what was before it", i, d)
+				}
+				last = pkt
+			}
+			if took := time.Since(began); took < 4*20*time.Millisecond-udp.TickPeriod {
+				t.Errorf("5 frames were sent within %v", took)
+			}
+			if e := nextEvent(t, c.session); e != (Event{Leg: c.lb, Done: n}) {
+				t.Errorf("event %+v", e)
+			}
+
+			c.a.say(c.la, "and on")
+			pkt := c.b.hears("and on")
+			follows(t, last, pkt)
+			if d := pkt.Timestamp - last.Timestamp; d < 160 || d > 160*200 || !pkt.Marker {
+				t.Errorf("the person lies %d after the prompt, marker %t", d, pkt.Marker)
+			}
+			last = pkt
+
+			music := newFrames(t, "PCMU", 3)
+			m := startPlay(t, c.lb, newPrompt(t, music), PlayOptions{Loop: true})
+			if m <= n {
+				t.Errorf("play %d after %d", m, n)
+			}
+			for i := range 10 {
+				pkt := c.b.hearsFrame(music, i%3)
+				follows(t, last, pkt)
+				if d := pkt.Timestamp - last.Timestamp; i > 0 && d != 160 {
+					t.Errorf("music frame %d lies %d after the one before", i, d)
+				}
+				last = pkt
+			}
+			c.lb.StopPlay()
+			c.a.say(c.la, "back")
+			for {
+				pkt := c.b.hear()
+				follows(t, last, pkt)
+				if last = pkt; string(pkt.Payload) == "back" {
+					break
+				}
+			}
+			eventually(t, "every packet is counted", func() bool { return c.lb.Stats().TxPackets >= 19 })
+			if st := c.lb.Stats(); st.SendErrors != 0 {
+				t.Errorf("stats %+v", st)
+			}
+			select {
+			case e := <-c.session.Events():
+				t.Errorf("event %+v", e) // what was stopped does not end by itself
+			default:
+			}
+		})
+	}
+}
+
+// While a prompt is played the connected leg is not heard, but its keys are.
+func TestNothingIsMixed(t *testing.T) {
+	c := newCall(t, run(t, config()), "", "")
+	c.set(t)
+	frames := newFrames(t, "PCMU", 1)
+	startPlay(t, c.lb, newPrompt(t, frames), PlayOptions{Loop: true})
+	c.b.hearsFrame(frames, 0)
+	for range 3 {
+		c.a.say(c.la, "over the prompt")
+	}
+	c.a.send(c.la, c.a.next(101, digit(160, true), true))
+	if e := nextEvent(t, c.session); e.Digit != '5' || e.Leg != c.la || e.For != 20*time.Millisecond {
+		t.Errorf("event %+v", e)
+	}
+	eventually(t, "four packets are covered", func() bool { return c.relay.Counts().Drops["covered"] == 4 })
+	if st := c.la.Stats(); st.Dropped != 0 || st.RxPackets != 4 {
+		t.Errorf("it is not the peer's fault: %+v", st)
+	}
+	c.b.say(c.lb, "the other way") // is not concerned
+	c.a.hears("the other way")
+}
+
+// Ring-back ends by itself when early media comes.
+func TestYield(t *testing.T) {
+	c := newCall(t, run(t, config()), "", "AES_CM_128_HMAC_SHA1_80")
+	c.set(t)
+	frames := newFrames(t, "PCMU", 2)
+	n := startPlay(t, c.lb, newPrompt(t, frames), PlayOptions{Loop: true, Yield: true})
+	last := c.b.hearsFrame(frames, 0)
+	c.a.send(c.la, c.a.next(101, digit(160, false), true)) // a key is no audio
+	c.a.say(c.la, "early media")
+	for {
+		pkt := c.b.hear()
+		follows(t, last, pkt)
+		if last = pkt; string(pkt.Payload) == "early media" {
+			break
+		}
+	}
+	if e := nextEvent(t, c.session); e.Done != n {
+		t.Errorf("event %+v", e)
+	}
+	c.a.say(c.la, "more")
+	follows(t, last, c.b.hears("more"))
+}
+
+// stage is a call on a relay that does not run: the test is its clock.
+type stage struct {
+	*call
+	now time.Duration
+}
+
+func newStage(t testing.TB, suiteA, suiteB string) *stage {
+	t.Helper()
+	c := newCall(t, newRelay(t, config()), suiteA, suiteB)
+	t.Cleanup(func() { c.session.Close(); c.relay.closeLoops() })
+	c.set(t)
+	return &stage{c, time.Second}
+}
+
+// tick lets so many ticks pass and says how many packets b was sent, and whether there is more to do.
+func (s *stage) tick(n int) (sent int, more bool) {
+	before := s.lb.Stats().TxPackets
+	for range n {
+		s.now += udp.TickPeriod
+		more = s.lb.w.Tick(s.now)
+	}
+	return int(s.lb.Stats().TxPackets - before), more
+}
+
+func TestPlayAllocatesNothing(t *testing.T) {
+	for _, suite := range suites {
+		if racing && strings.Contains(suite, "SHA1") {
+			continue
+		}
+		s := newStage(t, "", suite)
+		startPlay(t, s.lb, newPrompt(t, newFrames(t, "PCMU", 7)), PlayOptions{Loop: true})
+		s.tick(4)
+		before := s.lb.Stats().TxPackets
+		if n := testing.AllocsPerRun(100, func() { s.tick(4) }); n != 0 {
+			t.Errorf("%s: %v allocations", suite, n)
+		}
+		if sent := s.lb.Stats().TxPackets - before; sent != 101 {
+			t.Errorf("%s: %d packets in 404 ticks", suite, sent)
+		}
+	}
+}
+
+func TestStandsStillOnHold(t *testing.T) {
+	s := newStage(t, "", "")
+	frames := newFrames(t, "PCMU", 4)
+	n := startPlay(t, s.lb, newPrompt(t, frames), PlayOptions{})
+	s.tick(4) // of four ticks one has a frame
+	if sent, _ := s.tick(4); sent != 1 {
+		t.Fatalf("%d frames in 20 ms", sent)
+	}
+	first, second := s.b.hearsFrame(frames, 0), s.b.hearsFrame(frames, 1)
+	if second.Timestamp-first.Timestamp != 160 {
+		t.Errorf("frame after %d", second.Timestamp-first.Timestamp)
+	}
+	held := s.b.stream
+	held.ToPeer = false
+	set(t, s.lb, held)
+	if sent, more := s.tick(100); sent != 0 || more {
+		t.Errorf("%d frames to a peer on hold, ticks needed: %t", sent, more)
+	}
+	set(t, s.lb, s.b.stream)
+	if sent, _ := s.tick(8); sent != 2 {
+		t.Errorf("%d frames after the hold", sent)
+	}
+	third := s.b.hearsFrame(frames, 2)
+	if d := third.Timestamp - second.Timestamp; !third.Marker || d < 4000 || d > 4500 { // half a second later
+		t.Errorf("after the hold: %d, %v", d, third)
+	}
+	s.tick(4)
+	if e := nextEvent(t, s.session); e.Done != n {
+		t.Errorf("event %+v", e)
+	}
+	if _, more := s.tick(1); more {
+		t.Error("ticks go on after the end")
+	}
+}
+
+func TestPlayBeforeSet(t *testing.T) {
+	r := newRelay(t, config())
+	s := r.Open("test", Options{})
+	defer func() { s.Close(); r.closeLoops() }()
+	l, b := addLeg(t, s, Access), newPhone(t, "")
+	frames := newFrames(t, "PCMA", 2)
+	n := startPlay(t, l, newPrompt(t, frames), PlayOptions{})
+	if l.w.Tick(time.Second) {
+		t.Error("something to do without a peer")
+	}
+	b.stream.Audio = Payload{8, 8000}
+	set(t, l, b.stream)
+	for now := time.Second; now < time.Second+80*time.Millisecond; now += udp.TickPeriod {
+		l.w.Tick(now)
+	}
+	b.hearsFrame(frames, 0)
+	b.hearsFrame(frames, 1)
+	if e := nextEvent(t, s); e.Done != n || e.Leg != l {
+		t.Errorf("event %+v", e)
+	}
+}
+
+// A re-INVITE changes the codec: the prompt goes on where it was, in the same stream, and ends where it does not exist.
+func TestCodecChangeWhilePlaying(t *testing.T) {
+	s := newStage(t, "", "AEAD_AES_128_GCM")
+	mu, a := newFrames(t, "PCMU", 50), newFrames(t, "PCMA", 50)
+	p := newPrompt(t, mu, a)
+	n := startPlay(t, s.lb, p, PlayOptions{Loop: true})
+	s.tick(4 * 10)
+	var last *pionrtp.Packet
+	for i := range 10 {
+		last = s.b.hearsFrame(mu, i)
+	}
+	s.b.stream.Audio = Payload{8, 8000}
+	set(t, s.lb, s.b.stream)
+	s.tick(4 * 10)
+	for i := range 10 {
+		pkt := s.b.hearsFrame(a, 10+i)
+		follows(t, last, pkt)
+		if pkt.PayloadType != 8 || pkt.Timestamp-last.Timestamp != 160 {
+			t.Errorf("frame %d: %v", i, pkt)
+		}
+		last = pkt
+	}
+	s.b.stream.Audio, s.b.stream.Codec = Payload{96, 48000}, "opus"
+	set(t, s.lb, s.b.stream)
+	if sent, more := s.tick(20); sent != 0 || more {
+		t.Errorf("%d frames in a codec that there is not, ticks needed: %t", sent, more)
+	}
+	if e := nextEvent(t, s.session); e.Done != n {
+		t.Errorf("event %+v", e)
+	}
+	if _, err := s.lb.Play(p, PlayOptions{}); !errors.Is(err, ErrNoEncoding) {
+		t.Errorf("error %v", err)
+	}
+	s.b.stream.Codec = ""
+	set(t, s.lb, s.b.stream)
+	if _, err := s.lb.Play(p, PlayOptions{}); !errors.Is(err, ErrNoEncoding) { // a dynamic type without a name
+		t.Errorf("error %v", err)
+	}
+}
+
+// A new key while music plays: no gap, no change of stream.
+func TestKeyChangeWhilePlaying(t *testing.T) {
+	s := newStage(t, "", "AES_CM_128_HMAC_SHA1_80")
+	frames := newFrames(t, "PCMU", 100)
+	startPlay(t, s.lb, newPrompt(t, frames), PlayOptions{})
+	s.tick(4 * 5)
+	var last *pionrtp.Packet
+	for i := range 5 {
+		last = s.b.hearsFrame(frames, i)
+	}
+	for _, suite := range []string{"AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM"} {
+		s.b.rekey(suite)
+		set(t, s.lb, s.b.stream)
+		from := int(s.lb.Stats().TxPackets)
+		s.tick(4 * 5)
+		for i := range 5 {
+			pkt := s.b.hearsFrame(frames, from+i)
+			follows(t, last, pkt)
+			if pkt.Timestamp-last.Timestamp != 160 {
+				t.Errorf("frame %d after %d", from+i, pkt.Timestamp-last.Timestamp)
+			}
+			last = pkt
+		}
+	}
+}
+
+// A thread that was stopped for long goes on at once and does not make up for it.
+func TestLateTicks(t *testing.T) {
+	s := newStage(t, "", "")
+	startPlay(t, s.lb, newPrompt(t, newFrames(t, "PCMU", 100)), PlayOptions{Loop: true})
+	s.tick(8)
+	s.now += 25 * time.Millisecond
+	if sent, _ := s.tick(1); sent < 1 || sent > 2 {
+		t.Errorf("%d frames after 30 ms", sent)
+	}
+	s.tick(8)
+	s.now += 10 * time.Second
+	if sent, _ := s.tick(1); sent != 1 {
+		t.Errorf("%d frames after 10 s", sent)
+	}
+}
+
+// An end for which the call has no room is reported later.
+func TestDoneIsNotLost(t *testing.T) {
+	s := newStage(t, "", "")
+	for range eventRoom {
+		s.la.tell(Event{Leg: s.la, Digit: '1'})
+	}
+	n := startPlay(t, s.lb, newPrompt(t, newFrames(t, "PCMU", 1)), PlayOptions{})
+	if _, more := s.tick(12); !more {
+		t.Error("the ticks have stopped")
+	}
+	for range eventRoom {
+		nextEvent(t, s.session)
+	}
+	s.tick(1)
+	if e := nextEvent(t, s.session); e.Done != n {
+		t.Errorf("event %+v", e)
+	}
+	s.session.look(s.now)
+	if s.lb.play != nil || len(s.lb.w.players.now()) != 0 {
+		t.Error("what has ended is not forgotten")
+	}
+	if r := s.la.route.Load(); r.cover != nil {
+		t.Error("the connected leg is still covered")
+	}
+}
+
+func TestPlayAfterTheEnd(t *testing.T) {
+	s := newStage(t, "", "")
+	p := newPrompt(t, newFrames(t, "PCMU", 1))
+	startPlay(t, s.lb, p, PlayOptions{Loop: true})
+	s.tick(4)
+	s.lb.Close()
+	if sent, more := s.tick(8); sent != 0 || more {
+		t.Errorf("%d frames to a closed leg", sent)
+	}
+	if _, err := s.lb.Play(p, PlayOptions{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+	s.lb.StopPlay()
+	startPlay(t, s.la, p, PlayOptions{Loop: true})
+	s.session.Close()
+	if len(s.la.w.players.now()) != 0 {
+		t.Error("a closed session's legs are still looked after")
+	}
+}
+
+// Prompts and persons take turns in one stream, and no index is sealed twice.
+func TestPromptsNeverReuseAnIndex(t *testing.T) {
+	crypto, _ := newKey(t, "AEAD_AES_128_GCM")
+	s := newStage(t, "", "")
+	s.b.stream.Recv, _ = newKey(t, "AEAD_AES_128_GCM")
+	s.b.stream.Send = crypto
+	set(t, s.lb, s.b.stream)
+	p := newPrompt(t, newFrames(t, "PCMU", 3))
+	buffer := make([]byte, udp.MaxPacket+udp.TailRoom)
+	for i := range 3000 {
+		switch i % 7 {
+		case 0:
+			startPlay(t, s.lb, p, PlayOptions{Loop: i%2 == 0})
+		case 3:
+			s.lb.StopPlay()
+		}
+		for j := range 5 {
+			s.a.sequence += uint16(j % 3)
+			pkt := s.a.next(0, fmt.Sprint(i), false)
+			rtpPort{s.la}.Receive(buffer[:copy(buffer, pkt)], s.a.stream.Remote, s.now)
+			s.tick(3)
+			for len(s.session.Events()) > 0 {
+				<-s.session.Events()
+			}
+		}
+	}
+	// The sealer itself refuses an index that it has used, so that a slip would show as a packet that could not be sealed.
+	drops := s.relay.Counts().Drops
+	if drops["unsealed"]+drops["late"] != 0 || drops["covered"] == 0 || s.lb.Stats().TxPackets < 12000 {
+		t.Errorf("%v, %d packets", drops, s.lb.Stats().TxPackets)
+	}
+}
+
+// Everything at once, for the race detector.
+func TestPlayFromManySides(t *testing.T) {
+	r := run(t, config())
+	p := newPrompt(t, newFrames(t, "PCMU", 2))
+	var all sync.WaitGroup
+	for range 4 {
+		c := newCall(t, r, "", "AEAD_AES_128_GCM")
+		c.set(t)
+		all.Go(func() {
+			for i := range 60 {
+				c.lb.Play(p, PlayOptions{Loop: i%3 == 0, Yield: i%5 == 0})
+				c.la.Play(p, PlayOptions{})
+				sendFrom(t, c.a.rtp, c.la.Local(), c.a.next(0, "x", false))
+				if i%4 == 0 {
+					c.lb.StopPlay()
+				}
+				if i%10 == 0 {
+					c.session.Connect(c.la, nil)
+					c.session.Connect(c.la, c.lb)
+				}
+				for len(c.session.Events()) > 0 {
+					<-c.session.Events()
+				}
+				time.Sleep(time.Millisecond)
+			}
+			c.session.Close()
+		})
+	}
+	all.Wait()
+	eventually(t, "no player is left", func() bool {
+		for _, w := range r.workers {
+			if len(w.players.now()) != 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// BenchmarkFrame is one frame of a prompt: taken, numbered, sealed and sent.
+func BenchmarkFrame(b *testing.B) {
+	for _, suite := range []string{"", "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"} {
+		b.Run("suite "+suite, func(b *testing.B) {
+			s := newStage(b, "", suite)
+			startPlay(b, s.lb, newPrompt(b, newFrames(b, "PCMU", 50)), PlayOptions{Loop: true})
+			b.ReportAllocs()
+			for b.Loop() {
+				s.now += 20 * time.Millisecond
+				s.lb.w.Tick(s.now)
+			}
+		})
+	}
+}

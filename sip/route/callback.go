@@ -1,0 +1,185 @@
+package route
+
+import (
+	"slices"
+	"time"
+
+	"holdfast/sip/elin"
+	"holdfast/sip/site"
+)
+
+// step is how far a callback has come; it only goes on.
+type step int
+
+const (
+	deskNext   step = iota // the security desk, one after the other; an emergency call that no trunk took begins here
+	callersOwn             // the phones that the calls came from
+	callersAll             // the callers' other phones
+	ownerToo               // nobody is pinned: the ELIN's user, and the desk at the same time
+)
+
+// callback is a call from a trunk to an ELIN: somebody who was asked for help calls back. It is served in every mode,
+// past do-not-disturb, forwarding and hours. A number that the document has lost is an ELIN as long as a pin lives. To
+// a number that is none a call is a callback if the trunk says so: a call for help may have gone out under it.
+func (c *call) callback(dialled string) (Decision, bool) {
+	forms := c.e164(dialled)
+	for _, n := range forms {
+		pins := c.view.Pinned(n)
+		owner, known := c.site.ELIN(n)
+		if known || len(pins.Callers) > 0 && (!pins.Main || c.query.PSAPCallback) {
+			return c.calledBack(n, pins, owner), true
+		}
+	}
+	if !c.query.PSAPCallback {
+		return Decision{}, false
+	}
+	u, _ := c.did(dialled)
+	return c.calledBack(dialled, elin.Callback{}, u), true
+}
+
+func (c *call) calledBack(number string, pins elin.Callback, owner *site.User) Decision {
+	d := c.start()
+	d.Callback, d.pins, d.desk = true, pins, c.deskList()
+	d.Visited = append(d.Visited, number)
+	switch {
+	case len(pins.Callers) > 0:
+		d.step = callersOwn
+	case owner != nil:
+		d.step = ownerToo
+		d.pins.Callers = []elin.Caller{{User: owner.ID}}
+	}
+	return c.nextCallback(d)
+}
+
+// deskList is the security desk; of a site that has none, who answers its main number.
+func (c *call) deskList() []string {
+	desk := c.site.Doc().Emergency.Security
+	if u, ok := c.site.Lookup(c.site.Doc().Site.MainNumber); ok && len(desk) == 0 {
+		return []string{u.Extension}
+	}
+	return desk
+}
+
+// nextCallback takes the next step at which there is somebody to ring: the callers' phones, their other phones, the
+// security desk list, and in the end nobody, which is an alarm.
+func (c *call) nextCallback(d Decision) Decision {
+	next := c.start()
+	next.Callback, next.pins, next.desk, next.step = true, d.pins, d.desk, d.step
+	next.Visited = slices.Clone(d.Visited)
+	if d.Kind == Emergency && !d.Test {
+		next.Alarm, next.Announce = AlarmNoTrunk, true
+	}
+	for len(next.Targets) == 0 {
+		switch next.step {
+		case callersOwn:
+			next.step = callersAll
+			next.Targets = c.callers(next.pins, true)
+			if next.pins.Desk {
+				next.Targets = append(next.Targets, c.fromDesk(&next)...)
+			}
+		case callersAll:
+			next.step = deskNext
+			next.Targets = c.callers(next.pins, false)
+		case ownerToo:
+			next.step = deskNext
+			next.Targets = append(c.callers(next.pins, true), c.fromDesk(&next)...)
+		default:
+			if next.Targets = c.fromDesk(&next); next.Targets == nil {
+				return c.nobody(next, d)
+			}
+		}
+	}
+	return c.ring(next)
+}
+
+// callers are the pinned callers' own phones, or their others.
+func (c *call) callers(pins elin.Callback, own bool) []Target {
+	var out []Target
+	for _, caller := range pins.Callers {
+		u, known := c.site.UserByID(caller.User)
+		phone := &caller
+		if caller.Device == "" && caller.Instance == "" && caller.Binding == "" {
+			phone = nil // whichever phone it was
+		}
+		id := c.callerInside()
+		switch {
+		case !known && own && phone != nil: // a phone of nobody, or of somebody who is gone
+			out = append(out, Target{Only: phone, CallerID: id})
+		case !known || !c.view.Registered(u.ID):
+		case own:
+			out = append(out, Target{User: u, Only: phone, CallerID: id})
+		case phone != nil:
+			out = append(out, Target{User: u, But: phone, CallerID: id})
+		}
+	}
+	return out
+}
+
+// fromDesk takes the next of the security desk list who can be reached; nil when there is none left.
+func (c *call) fromDesk(d *Decision) []Target {
+	for len(d.desk) > 0 {
+		u, n, err := c.site.Resolve(d.desk[0])
+		d.desk = d.desk[1:]
+		switch {
+		case err != nil: // site.Load refuses such an entry
+		case u != nil && c.view.Registered(u.ID) && !slices.Contains(d.Visited, u.ID) && !pinned(d.pins, u.ID):
+			d.Visited = append(d.Visited, u.ID)
+			return []Target{{User: u, CallerID: c.callerInside()}}
+		case u == nil && len(c.site.Trunks()) > 0 && !slices.Contains(d.Visited, string(n)):
+			d.Visited = append(d.Visited, string(n))
+			return []Target{{Number: string(n), CallerID: c.callerOutside(c.query.From.User)}}
+		}
+	}
+	return nil
+}
+
+func pinned(pins elin.Callback, userID string) bool {
+	return slices.ContainsFunc(pins.Callers, func(c elin.Caller) bool { return c.User == userID })
+}
+
+// ring makes the Decision of its targets.
+func (c *call) ring(d Decision) Decision {
+	// First a phone, for whoever looks at the first only.
+	slices.SortStableFunc(d.Targets, func(a, b Target) int { return outside(a) - outside(b) })
+	first := d.Targets[0]
+	d.Kind, d.User, d.Number, d.CallerID = ToUser, first.User, first.Number, first.CallerID
+	if first.Number != "" {
+		d.Kind = ToTrunk
+	} else {
+		d.RingFor = time.Duration(c.site.Doc().Options.NoAnswerAfter) * time.Second
+	}
+	for _, t := range d.Targets {
+		if t.Number != "" {
+			d.Trunks = c.site.Trunks()
+		}
+		if t.User != nil && d.Kind == ToUser {
+			d.RingFor = max(d.RingFor, time.Duration(t.User.NoAnswerAfter)*time.Second)
+		}
+	}
+	if len(d.Targets) == 1 {
+		if first.User != nil {
+			d.RingFor = time.Duration(first.User.NoAnswerAfter) * time.Second
+		}
+		if first.Only == nil && first.But == nil {
+			d.Targets = nil
+		}
+	}
+	return d
+}
+
+func outside(t Target) int {
+	if t.Number != "" {
+		return 1
+	}
+	return 0
+}
+
+// nobody ends the chain; a test that fails is its tester's to see.
+func (c *call) nobody(d, before Decision) Decision {
+	end := c.reject(480, "Temporarily Unavailable")
+	end.Visited, end.Callback = d.Visited, before.Callback || before.Kind == Emergency && !before.Test
+	if end.Callback {
+		end.Alarm, end.Announce = AlarmNobody, true
+	}
+	return end
+}
