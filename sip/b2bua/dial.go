@@ -26,6 +26,19 @@ const (
 // dialUser rings all phones of the user that can be reached.
 func (c *Call) dialUser(u *site.User) {
 	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.ringsAt.Store(&u.ID)
+	c.ringPhones(u)
+	if len(c.trying()) == 0 {
+		if !c.waitForPhone(u) {
+			c.feed(inExhausted, nil, nil)
+		}
+		return
+	}
+	c.ringing = c.after(c.decision.RingFor, c.ringTime)
+}
+
+// ringPhones sends an INVITE to each of the user's phones that can be reached.
+func (c *Call) ringPhones(u *site.User) {
 	for _, b := range registrar.Targets(c.agent.o.Bindings(u.ID)) {
 		if b.Flow == 0 || len(c.trying()) == maxBranches {
 			continue
@@ -41,11 +54,6 @@ func (c *Call) dialUser(u *site.User) {
 			}
 		}
 	}
-	if len(c.trying()) == 0 {
-		c.feed(inExhausted, nil, nil)
-		return
-	}
-	c.ringing = c.after(c.decision.RingFor, c.ringTime)
 }
 
 func (c *Call) ringTime() {
@@ -66,13 +74,16 @@ func (c *Call) trying() []*leg {
 }
 
 func (c *Call) newBranch(side stack.Side) (*leg, error) {
-	l := &leg{call: c, name: fmt.Sprintf("b%d", len(c.branches)+1), side: side}
+	l := &leg{call: c, name: c.legName(), side: side, own: true}
 	if err := l.openMedia(); err != nil {
 		return nil, err
 	}
 	c.branches = append(c.branches, l)
+	c.legs = append(c.legs, l)
 	return l, nil
 }
+
+func (c *Call) legName() string { return fmt.Sprintf("b%d", len(c.legs)) }
 
 // dialPhone sends the INVITE for one binding over the phone's own connection (RFC 5626 §5.3).
 func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) error {
@@ -86,6 +97,7 @@ func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) er
 		return err
 	}
 	l.user, l.instance, l.binding = u, b.Instance, b.URI
+	l.shown = shownUser(u)
 	if dev, ok := c.site.DeviceByAddress(conn.Remote().Addr()); ok && dev.PlainRTP {
 		l.plainOK = true
 	}
@@ -106,15 +118,22 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	if err != nil {
 		return err
 	}
+	l.body, l.extra = body, headers
+	return c.invites(l, conn)
+}
+
+// invites sends the branch's INVITE, again after a 422.
+func (c *Call) invites(l *leg, conn *stack.Conn) error {
 	req := l.dlg.request(sip.INVITE, conn)
 	if mf := c.invite.Request().MaxForwards(); mf != nil {
 		hops := sip.MaxForwardsHeader(min(mf.Val(), 70) - 1)
 		req.ReplaceHeader(&hops)
 	}
-	for _, h := range headers {
+	for _, h := range l.extra {
 		req.AppendHeader(h)
 	}
-	setSDP(req, body)
+	c.proposeTimer(l, req)
+	setSDP(req, l.body)
 	c.agent.addLeg(l)
 	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
 	if err != nil {
@@ -124,9 +143,9 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	return nil
 }
 
-// callerDirection is what the callee is offered: the caller's own direction.
+// callerDirection is what the callee is offered: the caller's own direction. Who is transferred to hears and is heard.
 func (c *Call) callerDirection() sdp.Direction {
-	if c.caller.peer != nil {
+	if c.moving == nil && c.caller.peer != nil {
 		return c.caller.peer.Direction
 	}
 	return sdp.SendRecv
@@ -168,6 +187,7 @@ func (c *Call) tryTrunk() {
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
+		l.shown = route.CallerID{Number: c.decision.Number}
 		c.onTrunk.Store(&t.ID)
 		l.patience = c.after(c.trunkPatience(), func() { c.giveUp(l, "no answer at all") })
 		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
@@ -258,7 +278,11 @@ func (c *Call) dropBranch(l *leg) {
 		l.counted = false
 		c.agent.leaveTrunk(l.trunk)
 	}
-	if l.media != nil && !l.answered {
+	if l.media != nil && !l.answered && !l.closed {
+		if l.peer != nil {
+			l.stats = l.media.Stats()
+		}
+		l.closed = true
 		l.media.Close()
 	}
 	if c.early == l {
@@ -282,6 +306,8 @@ func (c *Call) response(in gotResponse) {
 		c.provisional(l, res)
 	case res.StatusCode < 300:
 		c.success(l, res)
+	case res.StatusCode == 422 && !l.cancelled && c.longerTimer(l, res):
+	case res.StatusCode < 400 && !l.cancelled && c.state.dials() && l.user != nil && c.redirect(l, res):
 	default:
 		l.pending = false
 		c.branchFailed(l, res.StatusCode)
@@ -289,7 +315,10 @@ func (c *Call) response(in gotResponse) {
 }
 
 func (c *Call) provisional(l *leg, res *sip.Response) {
-	if res.StatusCode == 100 || l.cancelled {
+	if res.StatusCode == 100 || l.answered {
+		return
+	}
+	if !c.acknowledge(l, res) || l.cancelled {
 		return
 	}
 	if len(res.Body()) > 0 && len(c.trying()) == 1 {
@@ -308,8 +337,16 @@ func (c *Call) success(l *leg, res *sip.Response) {
 		l.answered, l.pending = true, false
 		l.dlg.accepted(res)
 		l.peerTag.Store(l.dlg.remote.tag)
+		l.learn(res)
+		c.keepTimer(l, res)
 		if l.cancelled { // it crossed the CANCEL
 			c.hangUp(l, res)
+			return
+		}
+		if c.moving != nil && !c.usable(l, res) {
+			c.hangUp(l, res)
+			c.dismiss(l)
+			c.branchFailed(l, 488)
 			return
 		}
 		c.feed(inAnswer, l, res)
@@ -325,6 +362,10 @@ func (c *Call) success(l *leg, res *sip.Response) {
 
 // hangUp ends a branch that answered although nobody waits for it any more: a late 2xx after CANCEL.
 func (c *Call) hangUp(l *leg, res *sip.Response) {
+	if res == nil { // it was a pickup that came too late
+		c.dismiss(l)
+		return
+	}
 	l.ack(res.CSeq().SeqNo, nil)
 	l.bye()
 }
@@ -338,7 +379,7 @@ func (c *Call) branchFailed(l *leg, status int) {
 	l.status = status
 	wasCancelled := l.cancelled
 	c.dropBranch(l)
-	if c.state != Dialling || wasCancelled {
+	if !c.state.dials() || wasCancelled {
 		return
 	}
 	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)

@@ -68,7 +68,7 @@ func Redirect(d Decision, by *site.User, target string) Decision {
 	}
 	target = dialled(target)
 	otherwise := c.reject(480, "Temporarily Unavailable")
-	if _, emergency := c.emergency(target); emergency {
+	if _, _, emergency := Recognise(c.site, target); emergency {
 		otherwise.Visited = d.Visited
 		return otherwise
 	}
