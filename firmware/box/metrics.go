@@ -83,6 +83,15 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	total("calls_answered", "Calls answered.", ct.Answered.Load())
 	total("calls_refused", "Calls refused.", ct.Refused.Load())
 	total("emergency_calls", "Emergency calls begun.", ct.Emergency.Load())
+	gauge("emergency_unacknowledged", "Emergency calls that nobody has acknowledged, tests left out.", float64(b.unacknowledged()))
+	gauge("emergency_pins", "ELINs that lead back to a caller.", float64(len(b.Pins())))
+	gauge("emergency_steps_waiting", "Steps of emergency calls that are not on the card yet.", float64(b.journal.Behind(onCard)))
+	if b.webhook != nil {
+		w := b.webhook.Status()
+		total("webhook_sent", "Alerts that the webhook took.", w.Sent)
+		total("webhook_refused", "Alerts that the webhook will never take.", w.Refused)
+		gauge("webhook_failing", "1 while alerts do not arrive.", flag(w.LastError != ""))
+	}
 	at := b.access.Totals()
 	total("registrations", "REGISTER requests accepted.", at.Registered.Load())
 	total("registrations_refused", "REGISTER requests refused because the box does not serve.", at.Refused.Load())

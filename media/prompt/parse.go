@@ -43,6 +43,9 @@ func parse(b []byte) (*Frames, error) {
 	known := make(map[string]bool, distinct)
 	for i := range f.distinct {
 		p := r.take(int(r.short()))
+		if r.failed {
+			return nil, errShort
+		}
 		if known[string(p)] {
 			return nil, fmt.Errorf("frame %d is there twice", i)
 		}

@@ -68,8 +68,13 @@ func readFile(fsys fs.FS, name string) (*Frames, error) {
 	return Parse(b)
 }
 
-// Prompt gives the prompt of a name; nil if there is none.
-func (s *Set) Prompt(name string) *Prompt { return s.prompts[name] }
+// Prompt gives the prompt of a name; nil if there is none, and from a nil Set.
+func (s *Set) Prompt(name string) *Prompt {
+	if s == nil {
+		return nil
+	}
+	return s.prompts[name]
+}
 
 // Names are the prompts' names in order.
 func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.prompts)) }

@@ -118,8 +118,8 @@ func (l *Leg) release(heard bool) {
 	}
 }
 
-// releaseKeys reports keys of which nothing was heard any more; false if no key is down.
-func (w *worker) releaseKeys(now time.Duration) bool {
+// releaseKeys reports keys of which nothing was heard any more, and says when to look again; 0: no key is down.
+func (w *worker) releaseKeys(now time.Duration) (next time.Duration) {
 	waiting := w.keypads[:0]
 	for _, l := range w.keypads {
 		k := &l.keypad
@@ -129,9 +129,10 @@ func (w *worker) releaseKeys(now time.Duration) bool {
 		}
 		if k.listed = open && k.down; k.listed {
 			waiting = append(waiting, l)
+			next = sooner(next, k.at+keyReleased)
 		}
 	}
 	clear(w.keypads[len(waiting):])
 	w.keypads = waiting
-	return len(waiting) > 0
+	return next
 }

@@ -107,7 +107,7 @@ func TestDigits(t *testing.T) {
 					t.Errorf("digit %d was held for %d ms, want %d", i, held[i], tt.held[i])
 				}
 			}
-			if s.la.w.Tick(s.now+time.Second) || len(s.la.w.keypads) != 0 {
+			if s.la.w.Tick(s.now+time.Second) != 0 || len(s.la.w.keypads) != 0 {
 				t.Error("a key stays down")
 			}
 		})
@@ -168,7 +168,7 @@ func TestDigitsWithoutRoom(t *testing.T) {
 		t.Errorf("%d digits counted as unread", n)
 	}
 	s.session.Close()
-	if s.la.w.Tick(s.now + time.Second) {
+	if s.la.w.Tick(s.now+time.Second) != 0 {
 		t.Error("a closed leg's key is waited for")
 	}
 }
@@ -180,7 +180,7 @@ func TestKeyDownAtTheEnd(t *testing.T) {
 		t.Fatalf("%q", digits)
 	}
 	s.session.Close()
-	if s.la.w.Tick(s.now+time.Second) || len(s.la.w.keypads) != 0 {
+	if s.la.w.Tick(s.now+time.Second) != 0 || len(s.la.w.keypads) != 0 {
 		t.Error("a closed leg's key is waited for")
 	}
 }

@@ -12,6 +12,10 @@
 //	outgoing    the other side's own SSRC, sequence and time line; payload types and events mapped
 //	media/srtp  seal in place; send; count
 //
+// Prompts and music are sent by the same threads, on a tick of theirs that stands still while nothing is played (feed.go): a frame is
+// numbered on the same outgoing stream, sealed and sent like a packet that is passed on. Keys that a peer presses are noticed on the way
+// (digits.go), whatever becomes of the packet.
+//
 // Signalling (the methods of Session and Leg) never touches packet state: it compiles new Routes, swaps them atomically and waits
 // until the worker has left the old ones. A failure on a packet's way is a counter, never a log line.
 //

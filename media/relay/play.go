@@ -6,11 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"holdfast/media/prompt"
-	"holdfast/media/rtp"
-	"holdfast/media/udp"
 )
 
 // ErrNoEncoding is a prompt that does not exist in the leg's codec.
@@ -150,116 +147,3 @@ func (p *players) now() []*Leg {
 }
 
 func (l *Leg) is(other *Leg) bool { return l == other }
-
-// playing is how far the worker is with a play.
-type playing struct {
-	number  uint64
-	player  prompt.Player
-	due     time.Duration // the next frame
-	running bool          // the frame before was sent in time: the next one follows without a gap
-	over    bool          // it has ended by itself
-	told    bool          // and signalling knows
-}
-
-// behind is how late a frame may be sent; a thread that was stopped for longer begins anew and hurls nothing at the peer.
-const behind = 60 * time.Millisecond
-
-// Tick sends the frames that are due, and looks after keys whose release got lost. False: there is nothing to do.
-func (w *worker) Tick(now time.Duration) bool {
-	more := false
-	for _, l := range w.players.now() {
-		if l.feed(now) {
-			more = true
-		}
-	}
-	return w.releaseKeys(now) || more
-}
-
-// feed goes on with what is played to the leg's peer; false if nothing is, or not now.
-func (l *Leg) feed(now time.Duration) bool {
-	r, s := l.route.Load(), &l.playing
-	if r == nil || r.play == nil {
-		return false
-	}
-	if s.number != r.play.number {
-		*s = playing{number: r.play.number, player: prompt.NewPlayer(r.play.frames, r.play.Loop)}
-		// Plays begin at different ticks, so that each has its share of the frames.
-		s.due = now + time.Duration(s.number%4)*udp.TickPeriod
-	}
-	if !s.over && s.player.Frames() != r.play.frames {
-		s.player.Change(r.play.frames)
-		s.running = false
-	}
-	if !s.over && !r.from.toPeer {
-		s.due, s.running = 0, false
-		return false
-	}
-	if now-s.due > behind {
-		s.due, s.running = now, false
-	}
-	for !s.over && now+udp.TickPeriod/2 >= s.due {
-		frame, ok := s.player.Next()
-		if !ok {
-			s.over = true
-			break
-		}
-		l.sendFrame(r.from, s.player.Frames(), frame, !s.running, now)
-		s.running = true
-		s.due += s.player.Frames().Period()
-	}
-	if s.over && !s.told {
-		if s.told = l.tell(Event{Leg: l, Done: s.number}); s.told {
-			l.ended.Store(s.number)
-		}
-	}
-	return !s.told
-}
-
-func (l *Leg) sendFrame(e *endpoint, f *prompt.Frames, frame []byte, begins bool, now time.Duration) {
-	l.tx.adopt(e)
-	h := rtp.Header{PayloadType: e.audio.Type}
-	l.tx.own(&h, f.Clock(), f.Step(), begins, now)
-	out := l.w.frame[:rtp.FixedSize+copy(l.w.frame[rtp.FixedSize:udp.MaxPacket], frame)]
-	h.Put(out)
-	if err := l.transmit(e, out, len(frame)); err != nil {
-		l.w.drops[unsealed].Add(1)
-	}
-}
-
-// own numbers a frame of the box's own, step clock units long. One that begins anew lies where the time line stands.
-func (o *outgoing) own(h *rtp.Header, clock, step uint32, begins bool, now time.Duration) {
-	o.source = source{} // whoever comes after it begins anew
-	h.Timestamp = o.stamp + step
-	if begins {
-		h.Timestamp, h.Marker = o.expected(clock, now), true
-	}
-	o.stamp, o.at, o.span, o.clock = h.Timestamp, now, step, clock
-	o.sequence++
-	o.wrapped = o.wrapped || o.sequence == 0
-	h.Sequence, h.SSRC = o.sequence, o.ssrc
-}
-
-// covered says whether the leg's peer hears p instead of a packet of the connected leg.
-func (l *Leg) covered(p *play, k kind) bool {
-	s := &l.playing
-	if s.number != p.number {
-		if !p.Yield || k != audio {
-			return true // it is about to begin
-		}
-		*s = playing{number: p.number}
-	}
-	if p.Yield && k == audio {
-		s.over = true
-	}
-	return !s.over
-}
-
-// tell puts an event before the call; false if it has no room for it now.
-func (l *Leg) tell(e Event) bool {
-	select {
-	case l.session.events <- e:
-		return true
-	default:
-		return false
-	}
-}

@@ -3,31 +3,28 @@ package udp
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// TickPeriod is the time between two ticks. What is paced by it is off by half of it at most.
-const TickPeriod = 5 * time.Millisecond
-
 // ticking is the slot of the event that is a tick.
 const ticking = -2
 
-// Ticker does what is due by time and not by packet. Tick runs on the loop's thread, as a Receiver does; false: there is nothing to do
-// until someone calls StartTicks again.
+// Ticker does what is due by time and not by packet. Tick runs on the loop's thread, as a Receiver does, and says when it wants to be
+// called next; 0: not before someone calls StartTicks.
 type Ticker interface {
-	Tick(now time.Duration) (more bool)
+	Tick(now time.Duration) (next time.Duration)
 }
 
-// ticks are a loop's timer. It stands still while nothing needs it, so that an idle loop sleeps.
+// ticks are a loop's timer. It is set for one tick at a time, so that a loop with nothing due sleeps.
 type ticks struct {
 	ticker  Ticker // nil: none
 	fd      int    // timerfd
-	expired [8]byte
+	started atomic.Uint64
 
 	mu sync.Mutex
-	on bool
 }
 
 // SetTicker names who gets the ticks. It is called once, before Run.
@@ -44,38 +41,38 @@ func (l *Loop) SetTicker(t Ticker) error {
 	return nil
 }
 
-// StartTicks makes the ticks run until the Ticker has nothing to do. Whatever the Ticker looks at must have been published before.
-// Any goroutine may call it.
-func (l *Loop) StartTicks() { l.ticks.set(true) }
+// StartTicks makes the Ticker run at once. Whatever it is to look at must have been published before. Any goroutine may call it.
+func (l *Loop) StartTicks() {
+	t := &l.ticks
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.started.Add(1)
+	t.set(1)
+}
 
-// tick serves the timer. The order at the end matters: whoever publishes work after the second look starts the ticks itself.
+// tick serves the timer. What is published while the Ticker runs starts the timer itself, and that is not undone here.
 func (l *Loop) tick(now time.Duration) {
-	if _, err := unix.Read(l.ticks.fd, l.ticks.expired[:]); err != nil {
-		return // stopped since the wait
-	}
-	if l.ticks.ticker.Tick(now) {
-		return
-	}
-	l.ticks.set(false)
-	if l.ticks.ticker.Tick(now) {
-		l.ticks.set(true)
+	t := &l.ticks
+	started := t.started.Load()
+	next := t.ticker.Tick(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.started.Load() != started:
+	case next == 0:
+		t.set(0)
+	default:
+		t.set(max(next-now, 1))
 	}
 }
 
-func (t *ticks) set(on bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ticker == nil || t.on == on {
+// set makes the timer run out after d; 0: never. Either way it has not run out now, so that nobody needs to read it.
+func (t *ticks) set(d time.Duration) {
+	if t.ticker == nil {
 		return
 	}
-	var spec unix.ItimerSpec
-	if on {
-		period := unix.NsecToTimespec(TickPeriod.Nanoseconds())
-		spec = unix.ItimerSpec{Interval: period, Value: period}
-	}
-	if err := unix.TimerfdSettime(t.fd, 0, &spec, nil); err == nil {
-		t.on = on
-	}
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}
+	_ = unix.TimerfdSettime(t.fd, 0, &spec, nil) // fails for no timer that is open
 }
 
 // close frees the timer. Run must have returned.

@@ -54,13 +54,14 @@ type Call struct {
 	refusal  refusal // what the caller is told when nothing answers
 	rang     bool    // the caller knows that it rings
 	ringing  *timer
-	timedOut bool            // it rang long enough
-	retried  map[string]bool // trunks that an emergency call tries a second time
-	changing bool            // a re-INVITE is under way on either side
-	queued   []func()        // what waits for its end
-	waiting  *timer          // for the phone of a restored binding
-	waitsFor string          // its user
-	reliable reliable        // provisional responses to the caller that want a PRACK
+	timedOut bool              // it rang long enough
+	retried  map[string]bool   // trunks that an emergency call tries a second time
+	changing bool              // a re-INVITE is under way on either side
+	queued   []func()          // what waits for its end
+	waiting  *timer            // for the phone of a restored binding
+	waitsFor string            // its user
+	reliable reliable          // provisional responses to the caller that want a PRACK
+	owed     []*stack.ServerTx // requests within the dialogs that may still want an answer
 	ended    bool
 
 	began, answeredAt time.Time
@@ -120,6 +121,7 @@ func (c *Call) take(in any) {
 		c.trunkConn(in)
 	case gotRequest:
 		if !in.leg.forward(in) {
+			c.owe(in.tx)
 			c.request(in.leg, in.tx)
 		}
 	case gotAck:
@@ -359,6 +361,7 @@ func (c *Call) end() {
 	c.waiting.stop()
 	c.reliable.timer.stop()
 	c.stopWaiting()
+	c.settleDebts()
 	c.cancelBranches(nil, nil)
 	if c.moving != nil {
 		c.refusal = refusal{487, "Request Terminated"}

@@ -276,6 +276,9 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 // heard takes what the relay noticed. Silence alone ends no call: the peer is asked first (it may suppress silence),
 // and an emergency call is never ended for it.
 func (c *Call) heard(e MediaEvent) {
+	if e.Digit != 0 || e.PlayDone != 0 {
+		return // of no interest to an ordinary call
+	}
 	var l *leg
 	for _, x := range []*leg{c.caller, c.callee} {
 		if x != nil && x.media == e.Leg {

@@ -486,6 +486,7 @@ type fakeLeg struct {
 	port   uint16
 	stream Stream
 	sets   int
+	plays  []Prompt // in order; "" where one was stopped
 	closed bool
 }
 
@@ -539,6 +540,19 @@ func (l *fakeLeg) Set(s Stream) error {
 	return nil
 }
 
+func (l *fakeLeg) Play(p Prompt, o PlayOptions) (uint64, error) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.plays = append(l.plays, p)
+	return uint64(len(l.plays)), nil
+}
+
+func (l *fakeLeg) StopPlay() {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.plays = append(l.plays, "")
+}
+
 func (l *fakeLeg) Stats() LegStats { return LegStats{RxPackets: 1} }
 
 func (l *fakeLeg) Close() {
@@ -553,7 +567,7 @@ func (m *fakeMedia) last() (s *fakeSession, legs []fakeLeg) {
 	defer m.mu.Unlock()
 	s = m.sessions[len(m.sessions)-1]
 	for _, l := range s.legs {
-		legs = append(legs, fakeLeg{side: l.side, port: l.port, stream: l.stream, sets: l.sets, closed: l.closed})
+		legs = append(legs, fakeLeg{side: l.side, port: l.port, stream: l.stream, sets: l.sets, plays: l.plays, closed: l.closed})
 	}
 	return s, legs
 }

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"slices"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -117,4 +118,17 @@ func (c *Call) drain() {
 			return
 		}
 	}
+}
+
+// owe remembers a request within a dialog until it is answered.
+func (c *Call) owe(tx *stack.ServerTx) {
+	c.owed = append(slices.DeleteFunc(c.owed, (*stack.ServerTx).Answered), tx)
+}
+
+// settleDebts answers what is still unanswered when the call ends (RFC 3261 §15.1.2: 487).
+func (c *Call) settleDebts() {
+	for _, tx := range c.owed {
+		tx.Reply(487, "Request Terminated") // the first answer stands, if there was one
+	}
+	c.owed = nil
 }

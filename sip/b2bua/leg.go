@@ -278,6 +278,7 @@ func (l *leg) apply(other sdp.Direction) error {
 		Recv:  Crypto{Suite: l.recv.Suite, Key: l.recv.Key, MKI: l.recv.MKI},
 		Send:  Crypto{Suite: l.send.Suite, Key: l.send.Key},
 		Audio: Payload{l.codecs.Audio.Type, l.codecs.Audio.Clock}, RecvAudio: Payload{l.ours.Audio.Type, l.ours.Audio.Clock},
+		Codec: l.codecs.Audio.Name,
 		Event: Payload{l.codecs.Event.Type, l.codecs.Event.Clock}, RecvEvent: Payload{l.ours.Event.Type, l.ours.Event.Clock},
 		CN:     l.codecs.Noise.Clock != 0,
 		ToPeer: p.Direction.Receives() && other.Sends(), FromPeer: p.Direction.Sends() && other.Receives(),

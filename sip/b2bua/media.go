@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -32,17 +33,20 @@ type MediaSession interface {
 	// Connect bridges two legs in both directions and replaces what either was connected to before.
 	// A leg without a Stream, or on hold, receives nothing.
 	Connect(a, b MediaLeg)
-	// Events reports silence and its end; closed by Close.
+	// Events reports silence and its end, digits, and the ends of prompts; closed by Close.
 	Events() <-chan MediaEvent
 	// Close frees the ports (into the drain) and zeroes the keys. It is idempotent.
 	Close()
 }
 
-// MediaEvent is what the relay notices by itself.
+// MediaEvent is what the relay notices by itself: a digit if Digit is not 0, the end of a prompt if PlayDone is not 0, else silence or
+// its end.
 type MediaEvent struct {
-	Leg    MediaLeg
-	Silent bool          // neither RTP nor RTCP authenticated for For
-	For    time.Duration // how long
+	Leg      MediaLeg
+	Silent   bool          // neither RTP nor RTCP authenticated for For
+	Digit    rune          // the peer pressed a key (RFC 4733): 0 to 9, *, #, A to D; once for each press, at its end
+	PlayDone uint64        // number of a Play that ended by itself: to its end, or it yielded
+	For      time.Duration // how long the leg was silent, or the key was held
 }
 
 // MediaLeg is one side's sockets.
@@ -50,6 +54,13 @@ type MediaLeg interface {
 	Local() netip.AddrPort // RTP; RTCP is one port above
 	// Set puts a negotiated stream into effect, atomically: nothing of the old one is used after it returns.
 	Set(s Stream) error
+	// Play sends a prompt to the peer, in the place of what the connected leg sends and instead of an earlier prompt; the far end hears
+	// one stream throughout. Digits are still reported. While the peer is to receive nothing (ToPeer) the prompt stands still: who is to
+	// hear hold music needs ToPeer. Before the first Set it waits. The number comes back in an event when the prompt ends by itself.
+	// ErrNoPrompt where the box has no such prompt in the leg's codec.
+	Play(p Prompt, o PlayOptions) (uint64, error)
+	// StopPlay ends the prompt; the connected leg is heard again.
+	StopPlay()
 	Stats() LegStats
 	// Close frees this leg only (a fork branch that lost).
 	Close()
@@ -62,6 +73,7 @@ type Stream struct {
 	Mux         bool           // RTCP on the RTP port (RFC 5761)
 	Recv, Send  Crypto         // what the peer seals with; what the box seals with. Zero Suite: plain RTP
 	Audio       Payload        // the one codec, as the peer wants to receive it
+	Codec       string         // its name in a=rtpmap, which prompts need
 	Event       Payload        // telephone-event; Clock 0: none
 	RecvAudio   Payload        // as the peer sends it, where that differs (RFC 3264 §5.1); Clock 0: as Audio
 	RecvEvent   Payload
@@ -69,6 +81,28 @@ type Stream struct {
 	ToPeer      bool // the box may send to the peer (false: peer holds or inactive)
 	FromPeer    bool // the peer sends; false suspends silence detection
 	FixedSource bool // a device whose address is configured: no latching
+}
+
+// Prompt names an announcement or a piece of music of the box's set.
+type Prompt string
+
+// The prompts that every box has.
+const (
+	HoldMusic       Prompt = "hold-music"
+	RingBack        Prompt = "ring-back"
+	SilentPrompt    Prompt = "silence" // an empty stream, for peers that want one
+	EmergencyNotice Prompt = "emergency-notice"
+	AllTrunksDead   Prompt = "all-trunks-dead"
+	NotInService    Prompt = "not-in-service"
+)
+
+// ErrNoPrompt is a prompt that the box does not have, or not in the codec of the leg.
+var ErrNoPrompt = errors.New("no such prompt")
+
+// PlayOptions say how a prompt is played.
+type PlayOptions struct {
+	Loop  bool // until it is stopped
+	Yield bool // ends as soon as audio comes from the connected leg: ring-back makes way for early media
 }
 
 // Crypto is one direction's SDES key (RFC 4568).

@@ -21,8 +21,6 @@ type episode struct {
 	ended  time.Time // zero while it runs
 }
 
-func (e *episode) live(now time.Time) bool { return e.ended.IsZero() || now.Sub(e.ended) < Window }
-
 // holder is one caller on one number of one trunk, as far as it lives.
 type holder struct {
 	trunk   string

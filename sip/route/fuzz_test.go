@@ -25,14 +25,21 @@ func FuzzDecide(f *testing.F) {
 			q.From = FromDevice(&s.Doc().Devices[0], nil)
 		}
 		p := Policy{Serve: bits&2 != 0, EmergencyOnly: bits&4 != 0}
-		view := here{}
+		var view View = here{}
 		if bits&8 != 0 {
 			p.DrillUsers = map[string]bool{"alice": true}
 		}
 		if bits&16 != 0 {
 			view = everybody
 		}
+		if origin&64 != 0 {
+			view = pinnedTo(s, everybody, "+12175559000 alice/x", "+12175559000 bob/y", "+12175559204 /door", main+" carol")
+		}
+		q.PSAPCallback = origin&128 != 0
 		d := Decide(s, p, view, q)
+		if q.PSAPCallback && q.From.Trunk != nil && d.Status == 404 {
+			t.Fatalf("a callback ends with %d", d.Status)
+		}
 		for i := 0; d.Kind != Reject; i++ {
 			if i > 10 {
 				t.Fatalf("goes on for ever: %v", d.Visited)

@@ -67,6 +67,13 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 	return t.conn.Write(res)
 }
 
+// Answered tells whether a final response was sent.
+func (t *ServerTx) Answered() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.final
+}
+
 // OnCancel sets what a CANCEL does; it runs at once if the CANCEL has come already, else from the read loop, so it must
 // not block. The CANCEL itself is answered by
 // the stack; the INVITE's 487 is the caller's to send.

@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ type Dialog struct {
 	Seq      int
 	Routes   []string
 	Contact  string // header value; "" sends none
+	Hops     int    // Max-Forwards; 0: 70
 
 	branch string // of the last INVITE, for its CANCEL
 	invite int
@@ -54,6 +56,9 @@ func (d *Dialog) Request(method string, body []byte, lines ...string) string {
 	return d.text(method, via, d.Seq, d.To, body, lines)
 }
 
+// Invite is the CSeq value of the last INVITE.
+func (d *Dialog) Invite() string { return fmt.Sprintf("%d INVITE", d.invite) }
+
 // Cancel is the CANCEL of the last INVITE.
 func (d *Dialog) Cancel(lines ...string) string {
 	return d.text("CANCEL", d.branch, d.invite, d.To, nil, lines)
@@ -75,7 +80,7 @@ func (d *Dialog) text(method, via string, seq int, to string, body []byte, lines
 	for _, r := range d.Routes {
 		b.WriteString("Route: " + r + "\r\n")
 	}
-	fmt.Fprintf(&b, "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", d.From, to, d.CallID, seq, method)
+	fmt.Fprintf(&b, "Max-Forwards: %d\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", cmp.Or(d.Hops, 70), d.From, to, d.CallID, seq, method)
 	if d.Contact != "" && method != "CANCEL" && method != "BYE" {
 		b.WriteString("Contact: " + d.Contact + "\r\n")
 	}

@@ -67,22 +67,42 @@ func (s sound) resample(rate int, loop bool) sound {
 	out := sound{rate, make([]float64, int(math.Round(float64(n)*float64(rate)/float64(s.rate))))}
 	cut := 0.95 * min(1, float64(rate)/float64(s.rate)) // of the lower rate's half, with room for the slope
 	reach := crossings / cut
+	wide := int(math.Ceil(reach))
+
+	// Output i lies at i·from/to; the place between two samples repeats after to outputs, and so do the weights.
+	divisor := gcd(rate, s.rate)
+	from, to := s.rate/divisor, rate/divisor
+	weights := make([][]float64, to)
 	for i := range out.samples {
-		at := float64(i) * float64(s.rate) / float64(rate)
+		first, phase := i*from/to-wide, i*from%to
+		if weights[phase] == nil {
+			weights[phase] = make([]float64, 2*wide+2)
+			for k := range weights[phase] {
+				if d := float64(k-wide) - float64(phase)/float64(to); math.Abs(d) <= reach {
+					weights[phase][k] = cut * sinc(cut*d) * (0.5 + 0.5*math.Cos(math.Pi*d/reach))
+				}
+			}
+		}
 		sum := 0.0
-		for j := int(math.Ceil(at - reach)); float64(j) <= at+reach; j++ {
-			k := j
+		for k, w := range weights[phase] {
+			j := first + k
 			if loop {
-				k = ((j % n) + n) % n
+				j = (j%n + n) % n
 			} else if j < 0 || j >= n {
 				continue
 			}
-			d := float64(j) - at
-			sum += s.samples[k] * cut * sinc(cut*d) * (0.5 + 0.5*math.Cos(math.Pi*d/reach))
+			sum += w * s.samples[j]
 		}
 		out.samples[i] = sum
 	}
 	return out
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 func sinc(x float64) float64 {
