@@ -51,6 +51,11 @@ type Options struct {
 	// How long a trunk may be without any response before the next one is tried: TrunkPatience for ordinary calls
 	// (default 4 s), EmergencyPatience for emergency calls (2 s); and EmergencyProgress (8 s) without 18x or 2xx.
 	TrunkPatience, EmergencyPatience, EmergencyProgress time.Duration
+
+	Dialogs        Dialogs       // where dialogs survive a crash of the program; nil: nowhere
+	SessionExpires time.Duration // session interval that the box asks for (RFC 4028); default 30 min
+	MinSE          time.Duration // the shortest that it agrees to; default 90 s
+	PhoneWait      time.Duration // how long a call waits for a phone of a restored binding; default 5 s
 }
 
 // Agent holds the calls.
@@ -60,10 +65,15 @@ type Agent struct {
 
 	mu    sync.Mutex
 	calls map[string]*Call
-	legs  map[string]*leg // by dialog.key
-	busy  map[string]int  // calls by trunk
+	legs  map[string]*leg          // by dialog.key
+	busy  map[string]int           // calls by trunk
+	parks map[string]*Call         // parked calls by place
+	waits map[string][]*Call       // calls that wait for a phone of a user
+	lost  map[string][]SavedDialog // dialogs of the program's last life that phones still think are up, by user
 	wg    sync.WaitGroup
 	stop  bool
+	done  chan struct{} // closed by Stop
+	began time.Time
 
 	serial    atomic.Uint64
 	totals    Totals
@@ -89,7 +99,12 @@ func New(o Options) *Agent {
 	o.TrunkPatience = cmp.Or(o.TrunkPatience, 4*time.Second)
 	o.EmergencyPatience = cmp.Or(o.EmergencyPatience, 2*time.Second)
 	o.EmergencyProgress = cmp.Or(o.EmergencyProgress, 8*time.Second)
-	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int)}
+	o.SessionExpires = cmp.Or(o.SessionExpires, 30*time.Minute)
+	o.MinSE = cmp.Or(o.MinSE, 90*time.Second)
+	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
+	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int),
+		parks: make(map[string]*Call), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
+		done: make(chan struct{}), began: time.Now()}
 }
 
 // Totals returns the live counters.
@@ -98,6 +113,9 @@ func (a *Agent) Totals() *Totals { return &a.totals }
 // Stop ends every call with BYE and waits for the calls' goroutines.
 func (a *Agent) Stop() {
 	a.mu.Lock()
+	if !a.stop {
+		close(a.done)
+	}
 	a.stop = true
 	calls := make([]*Call, 0, len(a.calls))
 	for _, c := range a.calls {
@@ -126,9 +144,11 @@ func (a *Agent) Handle(tx *stack.ServerTx) {
 	case sip.INVITE:
 		a.invite(tx)
 	case sip.OPTIONS:
-		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"))
-	case sip.BYE, sip.UPDATE, sip.PRACK, sip.INFO:
+		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"), sip.NewHeader("Supported", supported(tx.Conn())))
+	case sip.BYE, sip.UPDATE, sip.PRACK, sip.INFO, sip.NOTIFY:
 		tx.Reply(481, "Call/Transaction Does Not Exist")
+	case sip.REFER:
+		tx.Reply(403, "Only Within A Call")
 	default:
 		tx.Reply(405, "Method Not Allowed", sip.NewHeader("Allow", allow))
 	}
@@ -141,7 +161,9 @@ func (a *Agent) inDialog(tx *stack.ServerTx, tag string) {
 		tx.Reply(481, "Call/Transaction Does Not Exist")
 		return
 	}
-	l.call.post(gotRequest{l, tx})
+	if !l.call.post(gotRequest{l, tx}) {
+		tx.Reply(481, "Call/Transaction Does Not Exist")
+	}
 }
 
 // Ack takes the ACK of a 2xx.
@@ -211,8 +233,24 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 			from = route.FromUser(u)
 		}
 	}
+	if a.tooBrief(tx) {
+		return
+	}
 	tx.Reply(100, "Trying")
-	c := a.newCall(tx, st, from)
+	if a.replaces(tx, from) {
+		return
+	}
+	q := a.query(tx, from)
+	d := route.Decide(st, a.o.Policy(), a.view(), q)
+	switch d.Kind {
+	case route.Pickup:
+		a.pickUp(tx, from.User, d.User)
+		return
+	case route.Park:
+		a.fetch(tx, from.User, d.Number)
+		return
+	}
+	c := a.newCall(tx, st, from, q, d)
 	if c == nil {
 		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "5"))
 		return
@@ -225,7 +263,7 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 // caller says who calls. For an emergency call nobody is asked to prove it: a phone that has proven who it is before is
 // known, any other is a stranger (nil) who is served too, a few times a minute.
 func (a *Agent) caller(tx *stack.ServerTx, st *site.Site) (*site.User, bool) {
-	if _, _, help := route.Recognise(st, target(tx.Request())); !help {
+	if _, _, help := route.Recognise(st, wanted(tx.Request())); !help {
 		return a.o.Authenticate(tx)
 	}
 	if a.o.Known != nil {
@@ -241,8 +279,8 @@ func (a *Agent) caller(tx *stack.ServerTx, st *site.Site) (*site.User, bool) {
 	return nil, true
 }
 
-// target is the part of the Request-URI that says whom the caller wants.
-func target(req *sip.Request) string {
+// wanted is the part of the Request-URI that says whom the caller wants.
+func wanted(req *sip.Request) string {
 	switch strings.ToLower(req.Recipient.Scheme) {
 	case "tel", "urn":
 		return req.Recipient.Raw()
@@ -256,11 +294,9 @@ func (a *Agent) looped(req *sip.Request) bool {
 	return a.find(req.CallID().Value(), tag) != nil
 }
 
-// newCall makes the call, decides where it goes first, and enters it; nil when there are too many or the box stops.
-func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin) *Call {
-	q := a.query(tx, from)
-	d := route.Decide(st, a.o.Policy(), a.view(), q)
-	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, invite: tx, began: time.Now(),
+// newCall makes the call and enters it; nil when there are too many or the box stops.
+func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) *Call {
+	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, kind: d.Kind, invite: tx, began: time.Now(),
 		inbox: make(chan any, 128), done: make(chan struct{}), emergency: d.Kind == route.Emergency || d.Callback}
 	c.id = fmt.Sprintf("%d-%s", a.serial.Add(1), strings.ToLower(stack.NewTag()[:6]))
 	c.log = a.log.With("call", c.id)
@@ -288,7 +324,7 @@ func (a *Agent) remove(c *Call) {
 // query says what was asked for, in the router's words.
 func (a *Agent) query(tx *stack.ServerTx, from route.Origin) route.Query {
 	req := tx.Request()
-	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: target(req), Host: req.Recipient.Host,
+	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: wanted(req), Host: req.Recipient.Host,
 		Privacy: wantsPrivacy(req)}
 	if q.Scheme == "tel" || q.Scheme == "urn" {
 		q.Host = ""
@@ -308,10 +344,10 @@ type view struct{ a *Agent }
 
 func (a *Agent) view() route.View { return view{a} }
 
-// Registered reports whether a phone of the user can be reached.
+// Registered reports whether a phone of the user can be reached, or will be soon.
 func (v view) Registered(userID string) bool {
 	for _, b := range v.a.o.Bindings(userID) {
-		if b.Flow != 0 {
+		if b.Flow != 0 || v.a.restored(b) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,30 +16,37 @@ import (
 
 // Call is two dialogs and one media session. All fields but the first block belong to the goroutine in run.
 type Call struct {
-	agent  *Agent
-	id     string
-	log    *slog.Logger
-	inbox  chan any
-	done   chan struct{}
-	info   atomic.Pointer[Info]
-	invite *stack.ServerTx // the caller's
+	agent   *Agent
+	id      string
+	log     *slog.Logger
+	inbox   chan any
+	posting sync.RWMutex // held for reading while somebody puts into inbox
+	done    chan struct{}
+	info    atomic.Pointer[Info]
+	invite  *stack.ServerTx // the caller's
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
-	helpFlow  atomic.Uint64 // the connection of an emergency caller's phone, read by other calls
+	helpFlow  atomic.Uint64          // the connection of an emergency caller's phone, read by other calls
+	ringsAt   atomic.Pointer[string] // the user whose phones ring, read by who wants to pick up
 
 	site      *site.Site // the document when the call began; a reload does not touch it
 	origin    route.Origin
 	query     route.Query
 	decision  route.Decision
+	kind      route.Kind // of the first decision
 	emergency bool
 
-	state    State
-	media    MediaSession
-	caller   *leg
-	callee   *leg   // the branch that answered
-	branches []*leg // every branch that was dialled
-	early    *leg   // the branch whose early media the caller hears
+	state     State
+	media     MediaSession
+	caller    *leg
+	callee    *leg      // the branch that answered
+	branches  []*leg    // every branch that was dialled
+	legs      []*leg    // every leg that there ever was, the first caller first
+	moving    *transfer // in Transferring and Waiting: who goes and who stays
+	transfers int       // so far
+	asking    int       // replies that other calls still owe
+	early     *leg      // the branch whose early media the caller hears
 
 	wants   []sdp.Codec // what the caller can; the box's own list if it made no offer
 	offered bool        // the caller made the offer
@@ -47,15 +55,19 @@ type Call struct {
 	refusal   refusal // what the caller is told when nothing answers
 	rang      bool    // the caller knows that it rings
 	ringing   *timer
-	timedOut  bool            // it rang long enough
-	outside   outside         // what trunks are dialled, and as whom
-	forHelp   bool            // an emergency call: it has a record
-	answers   []string        // a callback: the emergency calls that it answers
-	announced bool            // the caller hears a prompt
-	retried   map[string]bool // trunks that an emergency call tries a second time
-	changing  bool            // a re-INVITE is under way on either side
-	ended     bool
+	timedOut  bool              // it rang long enough
+	outside   outside           // what trunks are dialled, and as whom
+	forHelp   bool              // an emergency call: it has a record
+	answers   []string          // a callback: the emergency calls that it answers
+	announced bool              // the caller hears a prompt
+	retried   map[string]bool   // trunks that an emergency call tries a second time
+	changing  bool              // a re-INVITE is under way on either side
+	queued    []func()          // what waits for its end
+	waiting   *timer            // for the phone of a restored binding
+	waitsFor  string            // its user
+	reliable  reliable          // provisional responses to the caller that want a PRACK
 	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
+	ended     bool
 
 	began, answeredAt time.Time
 	cause             string
@@ -77,8 +89,7 @@ type refusal struct {
 // run is the call's life. It returns when both sides are done.
 func (c *Call) run() {
 	defer c.agent.wg.Done()
-	defer c.leave()
-	defer close(c.done)
+	defer c.drain()
 	defer c.agent.remove(c)
 	c.begin()
 	var events <-chan MediaEvent
@@ -102,7 +113,7 @@ func (c *Call) run() {
 
 // finished reports whether nothing can come any more that the call must answer.
 func (c *Call) finished() bool {
-	if c.state != Over {
+	if c.state != Over || c.asking > 0 {
 		return false
 	}
 	for _, l := range c.branches {
@@ -120,10 +131,23 @@ func (c *Call) take(in any) {
 	case gotConn:
 		c.trunkConn(in)
 	case gotRequest:
-		c.owe(in.tx)
-		c.request(in.leg, in.tx)
+		if !in.leg.forward(in) {
+			c.owe(in.tx)
+			c.request(in.leg, in.tx)
+		}
 	case gotAck:
-		c.acked(in.leg, in.req)
+		if !in.leg.forward(in) {
+			c.acked(in.leg, in.req)
+		}
+	case gotTake:
+		c.taken(in.take)
+	case gotAsk:
+		c.hand(in.ask)
+	case gotLeg:
+		c.asking--
+		c.handed(in.reply)
+	case gotPhone:
+		c.phoneBack(in.userID)
 	case gotReply:
 		in.do(in.res, in.err)
 	case gotTimer:
@@ -132,6 +156,9 @@ func (c *Call) take(in any) {
 			in.t.do()
 		}
 	case gotCancel:
+		if c.caller.answered {
+			return // too late: the caller gets its 2xx, and will hang up
+		}
 		c.endsBy(causeCancelled, "caller")
 		c.refusal = refusal{487, "Request Terminated"}
 		c.feed(inCancel, nil, nil)
@@ -171,6 +198,22 @@ func (c *Call) feed(in input, l *leg, res *sip.Response) {
 			c.refuse()
 		case doEnd:
 			c.end()
+		case doDial:
+			c.startTransfer()
+		case doProgress:
+			c.notify(c.moving, 180)
+		case doJoin:
+			c.join(l, res)
+		case doKeep:
+			c.keep()
+		case doLeave:
+			c.leave()
+		case doPark:
+			c.park()
+		case doRecall:
+			c.recall()
+		case doTake:
+			c.takeOver(l)
 		}
 	}
 }
@@ -181,6 +224,10 @@ func (c *Call) begin() {
 	c.caller.use(c.invite.Conn())
 	c.caller.dlg = dialogFrom(c.invite)
 	c.caller.peerTag.Store(c.caller.dlg.remote.tag)
+	c.caller.identify()
+	c.caller.learn(c.invite.Request())
+	c.caller.shown = c.callerShown()
+	c.legs = []*leg{c.caller}
 	if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
 		c.caller.plainOK = true
 	}
@@ -264,6 +311,10 @@ func (c *Call) ptime() int {
 
 // dial carries out the decision in force.
 func (c *Call) dial() {
+	c.ringsAt.Store(nil)
+	if c.moving != nil && c.decision.Kind == route.ToUser {
+		c.decision.CallerID = c.moving.stays.shown // who calls now, not who transferred
+	}
 	d := c.decision
 	switch {
 	case len(d.Targets) > 0:
@@ -276,7 +327,10 @@ func (c *Call) dial() {
 		c.tryTrunk()
 	default:
 		c.refusal = refusal{d.Status, d.Reason}
-		c.endsBy(causeRefused, "box")
+		if d.Kind != route.Reject { // a feature code
+			c.refusal = refusal{403, "Forbidden"}
+		}
+		c.refusedBy("box")
 		if c.announced && d.Announce { // first the caller is to hear why
 			c.after(announceFor, func() { c.feed(inRefused, nil, nil) })
 			return
@@ -288,13 +342,20 @@ func (c *Call) dial() {
 // announceFor is how long a caller hears that nobody can be reached before the call is refused.
 const announceFor = 12 * time.Second
 
+// refusedBy notes why a call that nobody has answered ends; a transfer that fails ends none.
+func (c *Call) refusedBy(who string) {
+	if c.state == Dialling {
+		c.endsBy(causeRefused, who)
+	}
+}
+
 // next asks the router where the call goes after the target's outcome. A refusal that is about the call itself (no
 // codec in common, say) is the same everywhere: the caller gets it.
 func (c *Call) next() {
 	c.ringing.stop()
 	o, ok := c.outcome()
 	if !ok {
-		c.endsBy(causeRefused, "callee")
+		c.refusedBy("callee")
 		c.feed(inRefused, nil, nil)
 		return
 	}
@@ -345,25 +406,23 @@ func (c *Call) end() {
 	}
 	c.ended = true
 	c.ringing.stop()
+	c.waiting.stop()
+	c.reliable.timer.stop()
+	c.stopWaiting()
 	c.settleDebts()
 	c.cancelBranches(nil, nil)
-	for _, l := range append([]*leg{c.caller}, c.branches...) {
-		l.resend.stop()
-		l.silent.stop()
-		l.bye()
+	if c.moving != nil {
+		c.refusal = refusal{487, "Request Terminated"}
+		c.notifyEnd(c.moving, c.refusal)
+		c.unpark()
+	}
+	for _, l := range c.legs {
+		c.dismiss(l)
 	}
 	c.helpEnds()
 	c.report()
 	if c.media != nil {
 		c.media.Close()
-	}
-	for _, l := range append([]*leg{c.caller}, c.branches...) {
-		l.wipe()
-		c.agent.dropLeg(l)
-		if l.counted {
-			l.counted = false
-			c.agent.leaveTrunk(l.trunk)
-		}
 	}
 	// What still may come (the 487s, a late 2xx) is waited for, not for ever.
 	c.after(2*c.agent.o.Stack.Timers().B, func() {
@@ -371,6 +430,31 @@ func (c *Call) end() {
 			l.pending = false
 		}
 	})
+}
+
+// dismiss ends one leg and gives back what it holds. It is idempotent.
+func (c *Call) dismiss(l *leg) {
+	for _, t := range []*timer{l.resend, l.silent, l.patience, l.progress, l.session.timer} {
+		t.stop()
+	}
+	if l.uas != nil && !l.answered {
+		l.uas.Reply(480, "Temporarily Unavailable")
+	}
+	l.bye()
+	if l.media != nil && !l.closed {
+		if l.peer != nil {
+			l.stats = l.media.Stats()
+		}
+		l.closed = true
+		l.media.Close()
+	}
+	l.wipe()
+	c.agent.dropLeg(l)
+	c.forget(l)
+	if l.counted {
+		l.counted = false
+		c.agent.leaveTrunk(l.trunk)
+	}
 }
 
 // endsBy notes why and by whom the call ends; the first word stands.

@@ -27,9 +27,12 @@ const (
 // dialUser rings all phones of the user that can be reached.
 func (c *Call) dialUser(u *site.User) {
 	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.ringsAt.Store(&u.ID)
 	c.ringPhones(u, c.decision.CallerID, nil)
 	if len(c.trying()) == 0 {
-		c.feed(inExhausted, nil, nil)
+		if !c.waitForPhone(u) {
+			c.feed(inExhausted, nil, nil)
+		}
 		return
 	}
 	c.ringing = c.after(c.decision.RingFor, c.ringTime)
@@ -82,13 +85,16 @@ func (c *Call) trying() []*leg {
 }
 
 func (c *Call) newBranch(side stack.Side) (*leg, error) {
-	l := &leg{call: c, name: fmt.Sprintf("b%d", len(c.branches)+1), side: side}
+	l := &leg{call: c, name: c.legName(), side: side, own: true}
 	if err := l.openMedia(); err != nil {
 		return nil, err
 	}
 	c.branches = append(c.branches, l)
+	c.legs = append(c.legs, l)
 	return l, nil
 }
+
+func (c *Call) legName() string { return fmt.Sprintf("b%d", len(c.legs)) }
 
 // dialContact sends the INVITE to one phone over its own connection (RFC 5626 §5.3); u is nil for a phone of nobody.
 func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Uri, id route.CallerID, conn *stack.Conn) error {
@@ -104,7 +110,7 @@ func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Ur
 	domain := c.site.Doc().Site.Domain
 	to := sip.Uri{Scheme: "sip", User: target.User, Host: domain}
 	if u != nil {
-		to.User = u.Extension
+		to.User, l.shown = u.Extension, shownUser(u)
 	}
 	l.dlg = dialog{
 		callID: stack.NewCallID(),
@@ -122,15 +128,22 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	if err != nil {
 		return err
 	}
+	l.body, l.extra = body, headers
+	return c.invites(l, conn)
+}
+
+// invites sends the branch's INVITE, again after a 422.
+func (c *Call) invites(l *leg, conn *stack.Conn) error {
 	req := l.dlg.request(sip.INVITE, conn)
 	if mf := c.invite.Request().MaxForwards(); mf != nil {
 		hops := sip.MaxForwardsHeader(min(mf.Val(), 70) - 1)
 		req.ReplaceHeader(&hops)
 	}
-	for _, h := range headers {
+	for _, h := range l.extra {
 		req.AppendHeader(h)
 	}
-	setSDP(req, body)
+	c.proposeTimer(l, req)
+	setSDP(req, l.body)
 	c.agent.addLeg(l)
 	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
 	if err != nil {
@@ -140,9 +153,9 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	return nil
 }
 
-// callerDirection is what the callee is offered: the caller's own direction.
+// callerDirection is what the callee is offered: the caller's own direction. Who is transferred to hears and is heard.
 func (c *Call) callerDirection() sdp.Direction {
-	if c.caller.peer != nil {
+	if c.moving == nil && c.caller.peer != nil {
 		return c.caller.peer.Direction
 	}
 	return sdp.SendRecv
@@ -184,6 +197,7 @@ func (c *Call) tryTrunk() {
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
+		l.shown = route.CallerID{Number: c.decision.Number}
 		c.onTrunk.Store(&t.ID)
 		l.patience = c.after(c.trunkPatience(), func() { c.giveUp(l, "no answer at all") })
 		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
@@ -265,7 +279,11 @@ func (c *Call) dropBranch(l *leg) {
 		l.counted = false
 		c.agent.leaveTrunk(l.trunk)
 	}
-	if l.media != nil && !l.answered {
+	if l.media != nil && !l.answered && !l.closed {
+		if l.peer != nil {
+			l.stats = l.media.Stats()
+		}
+		l.closed = true
 		l.media.Close()
 	}
 	if c.early == l {
@@ -289,6 +307,8 @@ func (c *Call) response(in gotResponse) {
 		c.provisional(l, res)
 	case res.StatusCode < 300:
 		c.success(l, res)
+	case res.StatusCode == 422 && !l.cancelled && c.longerTimer(l, res):
+	case res.StatusCode < 400 && !l.cancelled && c.state.dials() && l.user != nil && c.redirect(l, res):
 	default:
 		l.pending = false
 		c.branchFailed(l, res.StatusCode)
@@ -296,7 +316,10 @@ func (c *Call) response(in gotResponse) {
 }
 
 func (c *Call) provisional(l *leg, res *sip.Response) {
-	if res.StatusCode == 100 || l.cancelled {
+	if res.StatusCode == 100 || l.answered {
+		return
+	}
+	if !c.acknowledge(l, res) || l.cancelled {
 		return
 	}
 	if len(res.Body()) > 0 && len(c.trying()) == 1 {
@@ -315,8 +338,16 @@ func (c *Call) success(l *leg, res *sip.Response) {
 		l.answered, l.pending = true, false
 		l.dlg.accepted(res)
 		l.peerTag.Store(l.dlg.remote.tag)
+		l.learn(res)
+		c.keepTimer(l, res)
 		if l.cancelled { // it crossed the CANCEL
 			c.hangUp(l, res)
+			return
+		}
+		if c.moving != nil && !c.usable(l, res) {
+			c.hangUp(l, res)
+			c.dismiss(l)
+			c.branchFailed(l, 488)
 			return
 		}
 		c.feed(inAnswer, l, res)
@@ -332,6 +363,10 @@ func (c *Call) success(l *leg, res *sip.Response) {
 
 // hangUp ends a branch that answered although nobody waits for it any more: a late 2xx after CANCEL.
 func (c *Call) hangUp(l *leg, res *sip.Response) {
+	if res == nil { // it was a pickup that came too late
+		c.dismiss(l)
+		return
+	}
 	l.ack(res.CSeq().SeqNo, nil)
 	l.bye()
 }
@@ -345,7 +380,7 @@ func (c *Call) branchFailed(l *leg, status int) {
 	l.status = status
 	wasCancelled := l.cancelled
 	c.dropBranch(l)
-	if c.state != Dialling || wasCancelled {
+	if !c.state.dials() || wasCancelled {
 		return
 	}
 	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)

@@ -62,7 +62,7 @@ func (c *Call) takeTrunk(t *site.Trunk) bool {
 // that the youngest ordinary call on it makes.
 func (c *Call) trunkFailed(l *leg, status int) {
 	if c.dialsEmergency() {
-		c.tell(EmergencyEvent{Kind: TrunkFailed, Trunk: l.trunk.ID, Status: status})
+		c.note(EmergencyEvent{Kind: TrunkFailed, Trunk: l.trunk.ID, Status: status})
 	}
 	if !c.dialsEmergency() || !c.preempts() || status != 503 && status != 486 || c.retried[l.trunk.ID] {
 		return

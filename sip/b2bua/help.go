@@ -57,8 +57,8 @@ const (
 	AlarmRaised      EmergencyKind = "alarm"
 )
 
-// tell hands a step to whoever keeps the record: of the emergency call itself, or of those that a callback answers.
-func (c *Call) tell(e EmergencyEvent) {
+// note hands a step to whoever keeps the record: of the emergency call itself, or of those that a callback answers.
+func (c *Call) note(e EmergencyEvent) {
 	if c.agent.o.OnEmergency == nil {
 		return
 	}
@@ -115,9 +115,9 @@ func (c *Call) recognised() {
 		} else {
 			f.Device = c.caller.instance
 		}
-		c.tell(EmergencyEvent{Kind: Recognised, Facts: f})
+		c.note(EmergencyEvent{Kind: Recognised, Facts: f})
 		if c.offered && !slices.ContainsFunc(c.wants, func(x sdp.Codec) bool { return x.Name == sdp.PCMU || x.Name == sdp.PCMA }) {
-			c.tell(EmergencyEvent{Kind: AlarmRaised, Text: "the caller's phone has no G.711: the PSAP may not understand it"})
+			c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the caller's phone has no G.711: the PSAP may not understand it"})
 		}
 	case c.decision.Callback && c.caller.trunk != nil:
 		called := c.decision.Visited
@@ -128,10 +128,10 @@ func (c *Call) recognised() {
 				}
 			}
 		}
-		c.tell(EmergencyEvent{Kind: CallbackBegan, Trunk: c.caller.trunk.ID, ELIN: c.query.Target, Text: c.query.Caller.Number})
+		c.note(EmergencyEvent{Kind: CallbackBegan, Trunk: c.caller.trunk.ID, ELIN: c.query.Target, Text: c.query.Caller.Number})
 	}
 	if c.decision.Alarm != "" {
-		c.tell(EmergencyEvent{Kind: AlarmRaised, Text: string(c.decision.Alarm)})
+		c.note(EmergencyEvent{Kind: AlarmRaised, Text: string(c.decision.Alarm)})
 	}
 }
 
@@ -157,12 +157,12 @@ func (c *Call) shows(t *site.Trunk) string {
 			address = place.Address(list[i])
 		}
 	}
-	c.tell(EmergencyEvent{Kind: InviteLeaves, Trunk: t.ID, ELIN: number, Address: address})
+	c.note(EmergencyEvent{Kind: InviteLeaves, Trunk: t.ID, ELIN: number, Address: address})
 	switch {
 	case a.None:
-		c.tell(EmergencyEvent{Kind: AlarmRaised, Trunk: t.ID, Text: "the place has no ELIN on this trunk: the call shows the main number"})
+		c.note(EmergencyEvent{Kind: AlarmRaised, Trunk: t.ID, Text: "the place has no ELIN on this trunk: the call shows the main number"})
 	case a.Unpinned:
-		c.tell(EmergencyEvent{Kind: AlarmRaised, Trunk: t.ID, Text: "too many emergency calls: a callback will ring the security desk"})
+		c.note(EmergencyEvent{Kind: AlarmRaised, Trunk: t.ID, Text: "too many emergency calls: a callback will ring the security desk"})
 	}
 	return number
 }
@@ -179,9 +179,9 @@ func (c *Call) helpEnds() {
 	case c.forHelp:
 		c.agent.o.ELINs.Ended(time.Now(), c.id)
 		c.savePins()
-		c.tell(EmergencyEvent{Kind: CallEnded, Text: c.cause, How: c.endedBy})
+		c.note(EmergencyEvent{Kind: CallEnded, Text: c.cause, How: c.endedBy})
 	case len(c.answers) > 0:
-		c.tell(EmergencyEvent{Kind: CallbackEnded, Text: c.cause})
+		c.note(EmergencyEvent{Kind: CallbackEnded, Text: c.cause})
 	}
 }
 
@@ -199,7 +199,7 @@ func (c *Call) helpAnswered(l *leg) {
 	default:
 		e.Who = l.aor()
 	}
-	c.tell(e)
+	c.note(e)
 }
 
 // dialTargets rings everybody whom a callback, or an emergency call that no trunk took, has to reach together.
@@ -290,14 +290,14 @@ func (c *Call) announce(p Prompt) bool {
 func (c *Call) helpGoesOn(wasHelp bool) {
 	d := c.decision
 	if wasHelp && !c.dialsEmergency() {
-		c.tell(EmergencyEvent{Kind: NoTrunk})
+		c.note(EmergencyEvent{Kind: NoTrunk})
 	}
 	if d.Alarm != "" {
-		c.tell(EmergencyEvent{Kind: AlarmRaised, Text: string(d.Alarm)})
+		c.note(EmergencyEvent{Kind: AlarmRaised, Text: string(d.Alarm)})
 	}
 	if c.forHelp && d.Kind != route.Reject && !c.dialsEmergency() {
 		for _, who := range rung(d) {
-			c.tell(EmergencyEvent{Kind: DeskRings, Who: who})
+			c.note(EmergencyEvent{Kind: DeskRings, Who: who})
 		}
 	}
 	if d.Announce {

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
+	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
 
@@ -42,6 +43,19 @@ func assertedIdentity(id route.CallerID, host string) []sip.Header {
 		h = append(h, sip.NewHeader("Privacy", "id"))
 	}
 	return h
+}
+
+// shownUser is how a user of the site is shown to others inside.
+func shownUser(u *site.User) route.CallerID { return route.CallerID{Number: u.Extension, Name: u.Name} }
+
+// callerShown is how the caller is shown to whom it is transferred.
+func (c *Call) callerShown() route.CallerID {
+	id := c.query.Caller
+	if c.origin.User != nil {
+		id = shownUser(c.origin.User)
+	}
+	id.Private = id.Private || c.query.Privacy
+	return id
 }
 
 // wantsPrivacy reports whether the caller asked to be withheld (RFC 3323 §4.2, RFC 3325 §9.3).
