@@ -60,6 +60,7 @@ func (l *Leg) Set(stream Stream) error {
 	}
 	retired := l.keys.without(next)
 	l.keys, l.endpoint = next, e
+	l.session.remember(next.recvMark)
 	l.compile()
 	if l.with != nil {
 		l.with.compile()

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"holdfast/media/rtp"
@@ -55,20 +56,29 @@ func (l *Leg) mayShare(s Stream) error {
 	} else if old := l.endpoint; old != nil && old.shared && send.is(l.keys.sendMark) {
 		return errShare("it is the other peer's")
 	}
-	for _, other := range append([]*Leg{l}, l.session.legs...) {
-		theirs := other.keys
-		if other == l {
-			theirs.recvMark, theirs.prevMark = recv, none
-		}
-		switch {
-		case !s.Shared && !send.is(none) && (send.is(theirs.recvMark) || send.is(theirs.prevMark)):
-			return errShare("a peer seals with what shall be the box's own")
-		case other == l || recv.is(none):
-		case other.endpoint != nil && !other.endpoint.shared && recv.is(theirs.sendMark):
+	if !s.Shared && !send.is(none) && (send.is(recv) || slices.ContainsFunc(l.session.theirs, send.is)) {
+		return errShare("a peer seals with what shall be the box's own")
+	}
+	for _, other := range l.session.legs {
+		if other.endpoint != nil && !other.endpoint.shared && !recv.is(none) && recv.is(other.keys.sendMark) {
 			return errShare("the peer would seal with a key of the box's own")
 		}
 	}
 	return nil
+}
+
+// rememberedPeers is how many of the keys that peers sealed with a session recognises.
+const rememberedPeers = 64
+
+// remember notes that a peer seals with a key. The caller holds mu.
+func (s *Session) remember(key fingerprint) {
+	if key == (fingerprint{}) || slices.ContainsFunc(s.theirs, key.is) {
+		return
+	}
+	if len(s.theirs) == rememberedPeers {
+		s.theirs = slices.Delete(s.theirs, 0, 1)
+	}
+	s.theirs = append(s.theirs, key)
 }
 
 func errShare(why string) error { return &shareError{why} }
