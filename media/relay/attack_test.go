@@ -162,7 +162,7 @@ func (f *flood) run(rate int, done chan struct{}) {
 }
 
 func (f *flood) one(i int) {
-	pkt, to := f.bad[i%len(f.bad)], f.to[i/len(f.bad)%len(f.to)]
+	pkt, to := f.bad[i/3%len(f.bad)], f.to[i/3/len(f.bad)%len(f.to)]
 	from := f.from[i%len(f.from)]
 	leg := i % len(f.peers)
 	c := f.calls[leg/2]
