@@ -53,10 +53,11 @@ type Loop struct {
 	napping unix.Timespec
 	ticks   ticks
 
-	received, sent, oversized, recvErrors, sendErrors atomic.Uint64
+	received, sent, oversized, recvErrors, sendErrors, sendFull atomic.Uint64
 
 	mu     sync.Mutex
 	vacant []int32 // slots
+	missed uint64  // by sockets that are closed
 	closed bool
 }
 
@@ -179,15 +180,27 @@ func (l *Loop) Quiesce() {
 
 // Count is what happened so far.
 type Count struct {
-	Received, Sent, Oversized, RecvErrors, SendErrors uint64
+	Received, Sent, Oversized, RecvErrors uint64
+	SendErrors                            uint64 // for any reason,
+	SendFull                              uint64 // and those because a queue was full
+	Missed                                uint64 // arrived, but a socket's queue was full: the loop did not come in time
 }
 
 // Count reads the counters.
 func (l *Loop) Count() Count {
-	return Count{
+	c := Count{
 		Received: l.received.Load(), Sent: l.sent.Load(), Oversized: l.oversized.Load(),
-		RecvErrors: l.recvErrors.Load(), SendErrors: l.sendErrors.Load(),
+		RecvErrors: l.recvErrors.Load(), SendErrors: l.sendErrors.Load(), SendFull: l.sendFull.Load(),
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Missed = l.missed
+	for i := range l.slots {
+		if s := l.slots[i].Load(); s != nil {
+			c.Missed += s.missed()
+		}
+	}
+	return c
 }
 
 // Close frees the loop's descriptors. Run must have returned and every socket must be closed.
