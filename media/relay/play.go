@@ -34,6 +34,7 @@ type play struct {
 //
 // While the peer is to receive nothing (ToPeer is false) the prompt stands still, so that a held peer hears music only if its Stream
 // says so. Before the first Set it waits. When Set changes the codec, it goes on in the new one, and ends if it does not exist in it.
+// Errors: ErrNoEncoding; ErrShared while the leg seals with the other peer's key; ErrClosed.
 func (l *Leg) Play(p *prompt.Prompt, o PlayOptions) (uint64, error) {
 	s := l.session
 	s.mu.Lock()
