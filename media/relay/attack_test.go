@@ -18,6 +18,11 @@ import (
 // A flood of everything that an attacker can send, beside live calls: the calls lose nothing, what is refused is counted as what it is,
 // and memory stays as it was.
 func TestFloodBesideLiveCalls(t *testing.T) {
+	t.Run("on all ports", func(t *testing.T) { floodBesideLiveCalls(t, false) })
+	t.Run("on one port", func(t *testing.T) { floodBesideLiveCalls(t, true) })
+}
+
+func floodBesideLiveCalls(t *testing.T, one bool) {
 	const calls = 8
 	length, rate := 2*time.Second, 20000 // packets a second
 	if racing {
@@ -52,6 +57,7 @@ func TestFloodBesideLiveCalls(t *testing.T) {
 	}
 	before := heap()
 	f := newFlood(t, live)
+	f.single = one
 	done := make(chan struct{})
 	var flooding sync.WaitGroup
 	flooding.Go(func() { f.run(rate, done) })
@@ -101,6 +107,8 @@ type flood struct {
 	peers [][][]byte // packets that each leg has had already
 	calls []*call
 	sent  atomic.Int64
+
+	single bool // all on one port
 }
 
 func newFlood(t testing.TB, calls []*call) *flood {
@@ -169,6 +177,9 @@ func (f *flood) one(i int) {
 	p, l := c.a, c.la
 	if leg%2 == 1 {
 		p, l = c.b, c.lb
+	}
+	if f.single {
+		leg, p, l, to = 0, f.calls[0].a, f.calls[0].la, f.to[0]
 	}
 	switch i % 3 {
 	case 0: // from the peer's own address

@@ -49,7 +49,8 @@ type Loop struct {
 
 	pace    pace
 	looked  time.Duration // when the last wait ended
-	full    bool          // and there was more than one batch
+	full    bool          // and there was more than a round takes
+	rounds  uint64
 	napping unix.Timespec
 	ticks   ticks
 
@@ -122,16 +123,18 @@ func (l *Loop) round() error {
 		return fmt.Errorf("wait for media packets: %w", err)
 	}
 	l.looked = time.Since(l.start)
-	l.serve(n, l.looked)
 	l.full = n == len(l.events)
+	l.serve(n, l.looked)
 	l.pace.add(n, l.looked)
 	return nil
 }
 
 // serve works on the first n events: one datagram a socket, so that a flood to one port delays the others little. What is left is
-// reported again by the next wait.
+// reported again by the next wait; a socket that is reported time after time gets more of its queue read, or it would overflow while
+// the loop naps.
 func (l *Loop) serve(n int, now time.Duration) {
 	l.epoch.Add(1)
+	l.rounds++
 	for i := range l.events[:n] {
 		slot := l.events[i].Fd
 		switch slot {
@@ -143,15 +146,33 @@ func (l *Loop) serve(n int, now time.Duration) {
 		}
 		if s := l.slots[slot].Load(); s != nil { // nil: closed since the wait
 			l.receive(s, now)
+			if s.served+1 == l.rounds {
+				l.drain(s, now)
+			}
+			s.served = l.rounds
 		}
 	}
 	l.epoch.Add(1)
 }
 
-func (l *Loop) receive(s *Socket, now time.Duration) {
+// most is how many more datagrams of a flooded socket are read at a time.
+const most = 15
+
+func (l *Loop) drain(s *Socket, now time.Duration) {
+	for range most {
+		if !l.receive(s, now) {
+			return
+		}
+	}
+	l.full = true
+}
+
+// receive serves one datagram; false if there was none.
+func (l *Loop) receive(s *Socket, now time.Duration) bool {
 	n, err := recvfrom(s.fd, l.buffer[:MaxPacket], &l.from)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
+		return false
 	case err != 0: // an ICMP error that was queued, most likely; it is gone now
 		l.recvErrors.Add(1)
 	case n > MaxPacket:
@@ -160,6 +181,7 @@ func (l *Loop) receive(s *Socket, now time.Duration) {
 		l.received.Add(1)
 		s.receiver.Receive(l.buffer[:n], addrFrom(&l.from), now)
 	}
+	return true
 }
 
 // Quiesce waits until the batch that was being worked on, if any, is done. What was swapped out before the call is not in use any more

@@ -23,6 +23,7 @@ type Socket struct {
 	v6       bool
 	local    Addr
 	receiver Receiver
+	served   uint64 // round of the loop
 }
 
 // Open binds a socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.

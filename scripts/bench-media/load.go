@@ -160,7 +160,8 @@ func (p *phones) prepare(t task) error {
 		p.byPort[port] = int32(i)
 	}
 	packets := n * int(time.Duration(t.Seconds)*time.Second/packetTime+2)
-	p.latency, p.late = make([]int32, 0, packets+packets/8), make([]int32, 0, packets+packets/8)
+	packets = min(packets+packets/8, mostKept)
+	p.latency, p.late = make([]int32, 0, packets), make([]int32, 0, packets)
 	return nil
 }
 
@@ -234,7 +235,7 @@ func (p *phones) say(f *flow) error {
 	now := realtime()
 	if p.now >= p.from && p.now < p.to {
 		f.sent++
-		p.late = append(p.late, int32(now-f.due))
+		p.late = keep(p.late, now-f.due)
 	} else {
 		now = 0 // not measured
 	}
@@ -301,7 +302,18 @@ func (p *phones) hear(pkt []byte, port uint16, at int64) {
 		return
 	}
 	p.got++
-	p.latency = append(p.latency, int32(min(at-sent, 1<<31-1)))
+	p.latency = keep(p.latency, at-sent)
+}
+
+// mostKept is how many measurements are kept of a kind; a long soak has more.
+const mostKept = 4 << 20
+
+// keep appends a time in ns, up to 2 s, if there is room.
+func keep(list []int32, ns int64) []int32 {
+	if len(list) == cap(list) {
+		return list
+	}
+	return append(list, int32(min(max(ns, 0), 1<<31-1)))
 }
 
 // forge sends packets that do not authenticate, to see whether the relay looks.

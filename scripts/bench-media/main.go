@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-const usage = `usage: bench-media [flags]
+const usage = `usage: bench-media [flags], or bench-media soak [flags]
 
 Compares Holdfast's media relay with rtpengine (user space) on this machine.
 
@@ -40,6 +40,8 @@ func main() {
 		switch os.Args[1] {
 		case "relay":
 			err = serveRelay(os.Stdin, os.Stdout)
+		case "soak":
+			os.Exit(soak(os.Args[2:]))
 		case "load":
 			err = serveLoad(os.Stdin, os.Stdout)
 		default:

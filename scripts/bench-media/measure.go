@@ -99,20 +99,9 @@ func measure(ctx context.Context, p *plan, peer, mode string, calls int) (c cell
 		}
 		defer ours.stop()
 		pid = ours.cmd.Process.Pid
-		var ready string
-		if err := ours.ask.Encode(order{Calls: list, Shared: mode == "shared", Threads: p.threads, Profile: p.profile}); err != nil {
+		o := order{Calls: list, Shared: mode == "shared", Threads: p.threads, Profile: p.profile}
+		if list, idle, err = ours.place(o); err != nil {
 			return c, err
-		}
-		if err := ours.tell.Decode(&ready); err != nil {
-			return c, fmt.Errorf("relay: %w", err)
-		}
-		idle = memoryOf(pid)
-		if err := ours.ask.Encode("go"); err != nil {
-			return c, err
-		}
-		list = nil
-		if err := ours.tell.Decode(&list); err != nil {
-			return c, fmt.Errorf("relay: %w", err)
 		}
 	}
 	if err := load.ask.Encode(task{Calls: list, Seconds: p.seconds}); err != nil {
@@ -159,6 +148,25 @@ func measure(ctx context.Context, p *plan, peer, mode string, calls int) (c cell
 		c.Counts = &o.Counts
 	}
 	return c, nil
+}
+
+// place gives the relay process its order. idle is its memory before it had calls.
+func (c *child) place(o order) (calls [][2]side, idle memory, err error) {
+	var ready string
+	if err := c.ask.Encode(o); err != nil {
+		return nil, idle, err
+	}
+	if err := c.tell.Decode(&ready); err != nil {
+		return nil, idle, fmt.Errorf("relay: %w", err)
+	}
+	idle = memoryOf(c.cmd.Process.Pid)
+	if err := c.ask.Encode("go"); err != nil {
+		return nil, idle, err
+	}
+	if err := c.tell.Decode(&calls); err != nil {
+		return nil, idle, fmt.Errorf("relay: %w", err)
+	}
+	return calls, idle, nil
 }
 
 // newCalls makes the calls of a mode, with a fresh key each way.

@@ -35,7 +35,7 @@ type outcome struct {
 	Counts relay.Counts `json:"counts"`
 }
 
-// serveRelay is Holdfast's real relay without signalling: one order of calls in, their ports out, until standard input ends.
+// serveRelay is Holdfast's real relay without signalling: one order of calls in, their ports out, until standard input ends; whatever else it is asked it answers with the number of its goroutines.
 func serveRelay(in io.Reader, out io.Writer) error {
 	from, to := json.NewDecoder(in), json.NewEncoder(out)
 	var o order
@@ -80,8 +80,16 @@ func serveRelay(in io.Reader, out io.Writer) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if err := from.Decode(new(string)); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("standard input: %v", err)
+	for {
+		var word string
+		if err := from.Decode(&word); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		if err := to.Encode(state()); err != nil {
+			return err
+		}
 	}
 	counts := r.Counts()
 	cancel()
