@@ -23,6 +23,8 @@ type Trunks interface {
 	// Connect hands over an open connection to the trunk, or why there is none; never from within Connect.
 	Connect(id string, f func(*stack.Conn, error))
 	Up(id string) bool
+	// Open is the connection to the trunk that is open now, if there is one.
+	Open(id string) (*stack.Conn, bool)
 }
 
 // Options of an Agent. The functions are called from many goroutines and must be quick.
@@ -40,8 +42,7 @@ type Options struct {
 	// request itself (401, 403 …) and returns false.
 	Authenticate func(*stack.ServerTx) (*site.User, bool)
 	// Known says which user's phone an emergency call comes from, if that is proven already; it asks for nothing.
-	Known      func(*stack.ServerTx) (*site.User, bool)
-	RetryAfter func() time.Duration // for a 503 while the box does not serve
+	Known func(*stack.ServerTx) (*site.User, bool)
 
 	OnEmergency func(EmergencyEvent) // each step of an emergency call; before the call goes on
 	SavePins    func()               // the pins have changed; returns when a crash does not lose them
@@ -82,7 +83,7 @@ type Agent struct {
 
 // Totals since the start, for metrics.
 type Totals struct {
-	Calls, Answered, Refused, Emergency atomic.Uint64
+	Calls, Answered, Refused, Emergency, Faults atomic.Uint64
 }
 
 // New makes an agent without calls.
@@ -252,7 +253,7 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 	}
 	c := a.newCall(tx, st, from, q, d)
 	if c == nil {
-		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "5"))
+		tx.Reply(503, "Service Unavailable")
 		return
 	}
 	tx.OnCancel(func() { c.post(gotCancel{}) })
@@ -273,7 +274,7 @@ func (a *Agent) caller(tx *stack.ServerTx, st *site.Site) (*site.User, bool) {
 	}
 	if !a.strangers.allow(tx.Conn().Remote().Addr(), time.Now()) {
 		a.log.Warn("a stranger dials for help too often", "source", tx.Conn().Remote().String())
-		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "5"))
+		tx.Reply(503, "Service Unavailable")
 		return nil, false
 	}
 	return nil, true

@@ -106,7 +106,11 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 	}
 	if err := c.bridge(l, res); err != nil {
 		c.log.Warn("answer cannot be used", "leg", l.name, "aor", l.aor(), "err", err)
-		c.refusal = refusal{488, "No Common Codec"}
+		if c.dialsEmergency() { // whoever answered so is no help: the next trunk
+			c.passOn(l)
+			return
+		}
+		c.refusal = refusal{status: 488, reason: "No Common Codec"}
 		c.endsBy(causeNoCodec, "box")
 		c.feed(inUnusable, nil, nil)
 		return
@@ -203,7 +207,7 @@ func (c *Call) callerAcked(ack *sip.Request) {
 				err = c.settleLate(d)
 			}
 			if err != nil {
-				r = refusal{488, err.Error()}
+				r = refusal{status: 488, reason: err.Error()}
 			}
 		}
 		if r.status != 0 {
@@ -230,7 +234,7 @@ func (c *Call) settleLate(d *sdp.Description) error {
 func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 	t := c.agent.o.Stack.Timers()
 	began, wait := time.Now(), t.T1
-	l.onAck = then
+	l.onAck, l.ackSeq = then, res.CSeq().SeqNo
 	var again func()
 	again = func() {
 		if time.Since(began) >= t.B {
@@ -253,8 +257,8 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 // acked takes an ACK.
 func (c *Call) acked(l *leg, req *sip.Request) {
 	then := l.onAck
-	if then == nil {
-		return // a repeated one
+	if then == nil || req.CSeq().SeqNo != l.ackSeq {
+		return // a repeated one, or that of a refusal
 	}
 	l.onAck = nil
 	l.resend.stop()

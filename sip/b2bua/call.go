@@ -1,7 +1,9 @@
 package b2bua
 
 import (
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,6 +86,15 @@ type outside struct {
 type refusal struct {
 	status int
 	reason string
+	theirs bool // it came from the callee's side
+}
+
+// forCaller is what the caller is told of it.
+func (r refusal) forCaller() refusal {
+	if s := shown(r.status); r.theirs && s != r.status {
+		return refusal{status: s, reason: reason(s)}
+	}
+	return r
 }
 
 // run is the call's life. It returns when both sides are done.
@@ -91,7 +102,7 @@ func (c *Call) run() {
 	defer c.agent.wg.Done()
 	defer c.drain()
 	defer c.agent.remove(c)
-	c.begin()
+	c.guard(c.begin)
 	var events <-chan MediaEvent
 	for !c.finished() {
 		if c.media != nil && !c.ended {
@@ -102,13 +113,35 @@ func (c *Call) run() {
 		c.publish()
 		select {
 		case in := <-c.inbox:
-			c.take(in)
+			c.guard(func() { c.take(in) })
 		case e, ok := <-events:
 			if ok {
-				c.heard(e)
+				c.guard(func() { c.heard(e) })
 			}
 		}
 	}
+}
+
+// guard ends the call, and it alone, when something in it goes wrong that nobody has thought of.
+func (c *Call) guard(do func()) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		c.agent.totals.Faults.Add(1)
+		c.log.Error("fault in a call: it is ended", "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.endsBy(causeFault, "box")
+		c.state, c.refusal = Over, refusal{status: 500, reason: "Server Internal Error"}
+		defer func() {
+			if p := recover(); p != nil {
+				c.log.Error("fault at the end of a call", "fault", fmt.Sprint(p))
+			}
+		}()
+		c.refuse()
+		c.end()
+	}()
+	do()
 }
 
 // finished reports whether nothing can come any more that the call must answer.
@@ -160,14 +193,14 @@ func (c *Call) take(in any) {
 			return // too late: the caller gets its 2xx, and will hang up
 		}
 		c.endsBy(causeCancelled, "caller")
-		c.refusal = refusal{487, "Request Terminated"}
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 	case gotCallerLost:
 		c.endsBy(causeLost, "caller")
 		c.feed(inCallerLost, nil, nil)
 	case gotStop:
 		c.endsBy(in.cause, "box")
-		c.refusal = refusal{503, "Service Unavailable"}
+		c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 		c.feed(inStop, nil, nil)
 	}
 }
@@ -269,7 +302,7 @@ func (c *Call) knowPhone() {
 func (c *Call) readOffer() refusal {
 	if err := c.caller.openMedia(); err != nil {
 		c.log.Error("no media ports", "err", err)
-		return refusal{503, "Service Unavailable"}
+		return refusal{status: 503, reason: "Service Unavailable"}
 	}
 	req := c.invite.Request()
 	if len(req.Body()) == 0 {
@@ -287,7 +320,7 @@ func (c *Call) readOffer() refusal {
 	c.wants, c.offered = sdp.Filter(d.Codecs), true
 	if len(sdp.OfferTo(c.wants, nil)) == 0 {
 		if !c.emergency {
-			return refusal{488, "No Supported Codec"}
+			return refusal{status: 488, reason: "No Supported Codec"}
 		}
 		c.wants = sdp.DefaultOffer() // it will not be understood, but it will be seen, and called back
 	}
@@ -296,7 +329,7 @@ func (c *Call) readOffer() refusal {
 	}
 	if err := c.caller.takeOffer(d); err != nil {
 		c.log.Info("offer refused", "leg", "a", "err", err)
-		return refusal{488, "SRTP Required"}
+		return refusal{status: 488, reason: "SRTP Required"}
 	}
 	return refusal{}
 }
@@ -326,9 +359,9 @@ func (c *Call) dial() {
 		c.trunks = c.orderTrunks(d.Trunks)
 		c.tryTrunk()
 	default:
-		c.refusal = refusal{d.Status, d.Reason}
+		c.refusal = refusal{status: d.Status, reason: d.Reason}
 		if d.Kind != route.Reject { // a feature code
-			c.refusal = refusal{403, "Forbidden"}
+			c.refusal = refusal{status: 403, reason: "Forbidden"}
 		}
 		c.refusedBy("box")
 		if c.announced && d.Announce { // first the caller is to hear why
@@ -362,9 +395,10 @@ func (c *Call) next() {
 	wasHelp := c.dialsEmergency()
 	c.decision = route.After(c.decision, o)
 	c.helpGoesOn(wasHelp)
-	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 {
+	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 && !c.emergency {
 		// Nowhere else to go: the caller hears what the callee's side said.
-		c.decision.Status, c.decision.Reason = c.refusal.status, c.refusal.reason
+		r := c.refusal.forCaller()
+		c.decision.Status, c.decision.Reason = r.status, r.reason
 	}
 	c.dial()
 }
@@ -376,12 +410,11 @@ func (c *Call) refuse() {
 	}
 	r := c.refusal
 	if r.status < 300 {
-		r = refusal{500, "Server Internal Error"}
+		r = refusal{status: 500, reason: "Server Internal Error"}
 	}
+	r = r.forCaller()
+	// Never with Retry-After: a phone that obeys it would hold back the next call, and that may be for help.
 	var headers []sip.Header
-	if r.status == 503 && c.agent.o.RetryAfter != nil {
-		headers = append(headers, retryAfter(c.agent.o.RetryAfter()))
-	}
 	if r.status == 415 {
 		headers = append(headers, sip.NewHeader("Accept", "application/sdp"))
 	}
@@ -395,7 +428,11 @@ func (c *Call) refuse() {
 
 // callerResponse builds a response to the caller's INVITE with the dialog's tag.
 func (c *Call) callerResponse(status int, reason string) *sip.Response {
-	return stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+	res := stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+	if status > 100 && status < 300 { // RFC 3261 §12.1.1: the caller needs it for its route set
+		sip.CopyHeaders("Record-Route", c.invite.Request(), res)
+	}
+	return res
 }
 
 // end releases everything that the call holds, whatever state it was in. It is the only place that does, and does it
@@ -412,7 +449,7 @@ func (c *Call) end() {
 	c.settleDebts()
 	c.cancelBranches(nil, nil)
 	if c.moving != nil {
-		c.refusal = refusal{487, "Request Terminated"}
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.notifyEnd(c.moving, c.refusal)
 		c.unpark()
 	}

@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	maxBranches  = 10                // phones of one user that ring together
+	maxBranches  = 20                // phones of one user that ring together
 	trunkSilence = 4 * time.Second   // no response at all from a trunk: the next one is tried
 	ringAtTrunk  = 180 * time.Second // timer C (RFC 3261 §16.6): outside it may ring so long
 )
 
 // dialUser rings all phones of the user that can be reached.
 func (c *Call) dialUser(u *site.User) {
-	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.refusal = refusal{status: 480, reason: "Temporarily Unavailable"}
 	c.ringsAt.Store(&u.ID)
 	c.ringPhones(u, c.decision.CallerID, nil)
 	if len(c.trying()) == 0 {
@@ -50,7 +50,7 @@ func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(elin.Caller
 			continue
 		}
 		if !c.emergency && c.agent.callsForHelp(conn) {
-			c.refusal = refusal{486, "Busy Here"}
+			c.refusal = refusal{status: 486, reason: "Busy Here"}
 			continue
 		}
 		var target sip.Uri
@@ -61,14 +61,14 @@ func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(elin.Caller
 		if err != nil {
 			c.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			if errors.Is(err, ErrNoPorts) {
-				c.refusal = refusal{503, "Service Unavailable"}
+				c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 			}
 		}
 	}
 }
 
 func (c *Call) ringTime() {
-	c.refusal = refusal{480, "No Answer"}
+	c.refusal = refusal{status: 480, reason: "No Answer"}
 	c.timedOut = true
 	c.feed(inRingTime, nil, nil)
 }
@@ -114,11 +114,15 @@ func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Ur
 	}
 	l.dlg = dialog{
 		callID: stack.NewCallID(),
-		local:  party{name: quoted(id.Name), uri: callerURI(id, domain), tag: stack.NewTag()},
+		local:  party{name: quoted(shownName(id)), uri: callerURI(id, domain), tag: stack.NewTag()},
 		remote: party{uri: to},
 		target: target, contact: contactFor(conn),
 	}
-	return c.sendInvite(l, conn, nil)
+	if err := c.sendInvite(l, conn, nil); err != nil {
+		c.dropBranch(l)
+		return err
+	}
+	return nil
 }
 
 // sendInvite offers media to the branch and sends its INVITE.
@@ -180,20 +184,20 @@ func rank(up bool) int {
 // tryTrunk dials the next trunk; without one left the target is exhausted.
 func (c *Call) tryTrunk() {
 	if c.refusal.status == 0 {
-		c.refusal = refusal{503, "No Trunk Available"}
+		c.refusal = noTrunk
 	}
 	for len(c.trunks) > 0 {
 		t := c.trunks[0]
 		c.trunks = c.trunks[1:]
 		if !c.takeTrunk(t) {
 			c.log.Warn("trunk is full", "trunk", t.ID)
-			c.refusal = refusal{503, "No Trunk Available"}
+			c.refusal = noTrunk
 			continue
 		}
 		l, err := c.newBranch(stack.Trunk)
 		if err != nil {
 			c.agent.leaveTrunk(t)
-			c.refusal = refusal{503, "Service Unavailable"}
+			c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
@@ -266,7 +270,7 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	} else {
 		to.UriParams.Add("user", "phone")
 	}
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(trunkName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(shownName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
 		remote: party{uri: to}, target: to, contact: contactFor(conn)}
 	return c.sendInvite(l, conn, assertedIdentity(id, self))
 }
@@ -406,8 +410,28 @@ func (c *Call) branchFailed(l *leg, status int) {
 // worst keeps the best refusal among the branches (RFC 3261 §16.7 step 6): a 6xx before all, then what says most.
 func (c *Call) worst(status int) {
 	if weight(status) > weight(c.refusal.status) || c.refusal.status == 0 {
-		c.refusal = refusal{status, reason(status)}
+		c.refusal = refusal{status, reason(status), true}
 	}
+}
+
+// noTrunk is what a caller hears when there is no way outside.
+var noTrunk = refusal{status: 480, reason: "No Trunk Available"}
+
+// shown is what a caller is told of a callee's status: what means something to a phone. A challenge, an extension or a
+// server's trouble on the other side means nothing, or the wrong thing: a phone would ask for a password, or leave.
+func shown(status int) int {
+	switch status {
+	case 403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606:
+		return status
+	case 406, 415:
+		return 488
+	case 408, 487:
+		return 480
+	}
+	if status >= 300 && status < 400 {
+		return 480
+	}
+	return 500
 }
 
 func weight(status int) int {

@@ -44,6 +44,17 @@ func (c *Call) heardFromTrunk(l *leg, res *sip.Response) {
 	}
 }
 
+// passOn leaves a trunk whose answer cannot be used, such as a 2xx without SDP, for the next one.
+func (c *Call) passOn(l *leg) {
+	c.trunkFailed(l, 488)
+	c.callee = nil
+	l.bye()
+	c.dropBranch(l)
+	c.feed(inPassOn, nil, nil)
+	c.worst(488)
+	c.tryTrunk()
+}
+
 // takeTrunk takes a place on the trunk. For an emergency call there always is one: where the trunk is full, the youngest
 // ordinary call on it ends.
 func (c *Call) takeTrunk(t *site.Trunk) bool {

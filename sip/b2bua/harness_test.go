@@ -65,7 +65,7 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}}
 	w.agent = New(Options{Log: testLog(t), TrunkPatience: 300 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
-		Bindings: w.list, Authenticate: w.authenticate, RetryAfter: func() time.Duration { return 5 * time.Second },
+		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: func(e EmergencyEvent) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -482,6 +482,13 @@ func (f *fakeTrunks) Connect(id string, do func(*stack.Conn, error)) {
 		return
 	}
 	go do(c, nil)
+}
+
+func (f *fakeTrunks) Open(id string) (*stack.Conn, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, ok := f.conns[id]
+	return c, ok && !f.down[id] && !c.Closed()
 }
 
 func (f *fakeTrunks) Up(id string) bool {

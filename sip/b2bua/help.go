@@ -204,7 +204,7 @@ func (c *Call) helpAnswered(l *leg) {
 
 // dialTargets rings everybody whom a callback, or an emergency call that no trunk took, has to reach together.
 func (c *Call) dialTargets(list []route.Target) {
-	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.refusal = refusal{status: 480, reason: "Temporarily Unavailable"}
 	for _, t := range list {
 		switch {
 		case t.Number != "":

@@ -6,7 +6,7 @@ import "time"
 // to play to it, once media can.
 func (c *Call) park() {
 	m := c.moving
-	c.notifyEnd(m, refusal{200, "OK"})
+	c.notifyEnd(m, refusal{status: 200, reason: "OK"})
 	c.dismiss(m.by)
 	c.log.Info("parked", "place", m.place, "leg", m.stays.name, "aor", m.stays.aor())
 	wait := time.Duration(c.site.Doc().Options.Features.ParkTimeout) * time.Second
