@@ -19,11 +19,14 @@ import (
 	"holdfast/firmware/cloud"
 	"holdfast/firmware/config"
 	"holdfast/firmware/control"
+	"holdfast/firmware/emergency"
 	"holdfast/firmware/mode"
+	"holdfast/firmware/notice"
 	"holdfast/firmware/outbox"
 	"holdfast/firmware/provision"
 	"holdfast/firmware/record"
 	"holdfast/firmware/snapshot"
+	"holdfast/firmware/webhook"
 	"holdfast/media/prompt"
 	"holdfast/media/relay"
 	"holdfast/sip/access"
@@ -55,8 +58,18 @@ type Box struct {
 	documents *provision.Provisioner
 	outbox    *outbox.Box
 	records   *record.Log
+	journal   *emergency.Journal
+	notices   *notice.Engine
+	webhook   *webhook.Sender // nil: none
 	strays    strays
 	saving    sync.Mutex // see saveBindings
+
+	// What calls do for emergencies; nil: they do not.
+	ringer         notice.Ringer
+	messenger      notice.Messenger
+	takeOver       func(emergency.Emergency) bool // a call of the program's last life; false: it is lost
+	pins           func() []control.Pin
+	emergencyDrill func(context.Context, control.EmergencyDrillOrder, func(control.DrillStep)) error
 
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
 	closers              []func() error
@@ -67,7 +80,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
 	err := errors.Join(b.openFolders(), b.loadCertificates())
-	for _, build := range []func() error{b.openState, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildDocuments, b.listen} {
+	for _, build := range []func() error{b.openState, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildEmergencies, b.buildDocuments, b.listen} {
 		if err != nil {
 			break
 		}
@@ -162,7 +175,7 @@ func (b *Box) buildSIP() error {
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) }})
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
-		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, RetryAfter: b.retryAfter, OnEnd: b.callEnded,
+		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, OnEnd: b.callEnded,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	return nil
 }
@@ -189,7 +202,7 @@ func (b *Box) Run(ctx context.Context) error {
 	baseCtx, stopBase := context.WithCancel(context.Background())
 	defer stopBase()
 	var base sync.WaitGroup
-	failed := make(chan error, 8)
+	failed := make(chan error, 32) // room for all parts
 	under := func(name string, run func(context.Context) error) {
 		base.Go(func() {
 			if err := run(baseCtx); err != nil {
@@ -205,6 +218,14 @@ func (b *Box) Run(ctx context.Context) error {
 	under("modes", b.modes.run)
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
+	b.resumeEmergencies()
+	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })
+	under("emergency housekeeping", b.tidyEmergencies)
+	under("notices", b.notices.Run)
+	if b.webhook != nil {
+		under("webhook", func(ctx context.Context) error { return b.journal.Follow(ctx, webhook.Kind, b.webhook.Follow) })
+		under("webhook delivery", func(ctx context.Context) error { return b.outbox.Deliver(ctx, webhook.Kind, b.webhook.Deliver) })
+	}
 	front.Go(func() error { return b.prober.Run(frontCtx) })
 	front.Go(func() error { return b.documents.Run(frontCtx) })
 	front.Go(func() error { return b.housekeeping(frontCtx) })

@@ -296,7 +296,7 @@ func TestHostileClients(t *testing.T) {
 	r := newRig(t, rigOptions{net: loopback{}, users: 20, timers: stack.Timers{T1: 50 * time.Millisecond}, limits: stack.Limits{HandshakeTimeout: time.Second, MessageTimeout: time.Second, UnauthenticatedIdle: 3 * time.Second}})
 	stop := r.run()
 	defer stop()
-	span := 2 * time.Second
+	span := time.Second
 	work := func(crew []*honest) (times []time.Duration, calls int) {
 		ctx, cancel := context.WithTimeout(context.Background(), span)
 		defer cancel()

@@ -14,7 +14,7 @@ func (b *Box) buildRecords() (err error) {
 	if b.outbox, err = outbox.Open(filepath.Join(b.cfg.DataDir, "outbox"), outbox.Options{Log: b.log}); err != nil {
 		return err
 	}
-	b.records, err = record.New(b.outbox, record.Options{Dir: filepath.Join(b.cfg.DataDir, "records"), Log: b.log})
+	b.records, err = record.New(b.outbox, record.Options{Dir: b.recordsDir(), Log: b.log})
 	return err
 }
 

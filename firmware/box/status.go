@@ -9,6 +9,7 @@ import (
 
 	"holdfast/firmware/control"
 	"holdfast/firmware/mode"
+	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
 
@@ -18,9 +19,9 @@ func (b *Box) Status() control.Status {
 	m, doc := b.modes.state(), b.site.Load().Doc()
 	s := control.Status{
 		Name: b.cfg.Name, Version: b.version, Started: b.started,
-		Mode:   control.Mode{Name: m.Mode.String(), Since: m.Since, Cause: m.Cause, Until: m.Until},
-		Zones:  zones(b.modes.evidence()),
-		Trunks: []control.Trunk{}, Calls: []control.Call{}, Events: []control.ModeEvent{}, Alarms: []string{},
+		Mode:  control.Mode{Name: m.Mode.String(), Since: m.Since, Cause: m.Cause, Until: m.Until},
+		Zones: zones(b.modes.evidence()), Emergencies: b.emergencies(),
+		Trunks: []control.Trunk{}, Calls: []control.Call{}, Events: []control.ModeEvent{},
 		Site: b.siteStatus(),
 	}
 	if m.Drill != nil {
@@ -40,7 +41,10 @@ func (b *Box) Status() control.Status {
 	for _, t := range b.modes.history() {
 		s.Events = append(s.Events, control.ModeEvent{At: t.At, From: t.From.String(), To: t.To.String(), Cause: t.Cause, Evidence: zones(t.Evidence)})
 	}
-	s.Alarms = append(s.Alarms, b.alarms(s, m, now)...)
+	s.Alarms = append(b.emergencyAlarms(now), b.alarms(s, m, now)...)
+	if s.Alarms == nil {
+		s.Alarms = []string{} // a list in JSON too
+	}
 	return s
 }
 
@@ -101,13 +105,7 @@ func ms(d time.Duration) float64 {
 func (b *Box) StartDrill(o control.DrillOrder) (string, error) {
 	var ids, names []string
 	for _, name := range o.Users {
-		u, ok := b.site.Load().UserByID(name)
-		if !ok {
-			u, ok = b.site.Load().UserByUsername(name)
-		}
-		if !ok {
-			u, ok = b.site.Load().Lookup(name)
-		}
+		u, ok := b.findUser(name)
 		if !ok {
 			return "", fmt.Errorf("nobody here is called %q: give an extension, a user name or a user ID of the site document", name)
 		}
@@ -124,6 +122,19 @@ func (b *Box) StartDrill(o control.DrillOrder) (string, error) {
 		who = strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("Drill for %s until %s.", who, time.Now().Add(o.Limit).Format("15:04:05 MST")), nil
+}
+
+// findUser finds a user by ID, user name or any number.
+func (b *Box) findUser(name string) (*site.User, bool) {
+	s := b.site.Load()
+	u, ok := s.UserByID(name)
+	if !ok {
+		u, ok = s.UserByUsername(name)
+	}
+	if !ok {
+		u, ok = s.Lookup(name)
+	}
+	return u, ok
 }
 
 // StopDrill ends the drill.

@@ -70,29 +70,39 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
+	answer, err := c.open(ctx, method, path, body)
 	if err != nil {
 		return err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(answer).Decode(out); err != nil {
+		return fmt.Errorf("read the box's answer: %w", err)
+	}
+	return nil
+}
+
+// open asks, and hands out the body of a good answer.
+func (c *Client) open(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
+	if err != nil {
+		return nil, err
 	}
 	res, err := c.http.Do(req)
 	switch {
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no box is running here (%s): start it with `holdfast run -c holdfast.toml`, or name another socket with --socket", c.path)
+		return nil, fmt.Errorf("no box is running here (%s): start it with `holdfast run -c holdfast.toml`, or name another socket with --socket", c.path)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%s may not be opened: run this as the box's user or as root", c.path)
+		return nil, fmt.Errorf("%s may not be opened: run this as the box's user or as root", c.path)
 	case err != nil:
-		return fmt.Errorf("ask the box: %w", err)
+		return nil, fmt.Errorf("ask the box: %w", err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		why, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-		if why = bytes.TrimSpace(why); len(why) == 0 {
-			return fmt.Errorf("the box answers %s", res.Status)
-		}
-		return errors.New(string(why))
+	why, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+	if why = bytes.TrimSpace(why); len(why) == 0 {
+		return nil, fmt.Errorf("the box answers %s", res.Status)
 	}
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return fmt.Errorf("read the box's answer: %w", err)
-	}
-	return nil
+	return nil, errors.New(string(why))
 }

@@ -24,15 +24,16 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 // full has every field set, so that none is lost on the way.
 var full = Status{
 	Name: "branch-7", Version: "1.2 (abc)", Started: epoch,
-	Mode:   Mode{"drill", epoch, "drill started by ann", epoch.Add(time.Hour), []string{"alice"}},
-	Zones:  []Zone{{"east", "sip", "up", epoch, 1.23, "200"}},
-	Trunks: []Trunk{{"sbc-a", "10.0.0.60:5061", true, epoch, 0.5, "none"}},
-	Phones: Phones{1, 2, 3, 4, 5},
-	Calls:  []Call{{"id", "up", "1001", "1002", "opus", epoch, epoch, true}},
-	Site:   Site{"s", "Site", 42, "portal", epoch, epoch, "late", []string{"w"}},
-	Media:  Media{1, 2, 3, 4},
-	Alarms: []string{"a"},
-	Events: []ModeEvent{{epoch, "normal", "drill", "x", []Zone{{Name: "east"}}}},
+	Mode:        Mode{"drill", epoch, "drill started by ann", epoch.Add(time.Hour), []string{"alice"}},
+	Emergencies: []Emergency{{"c1", "911 ROOM 204", "answered", true, epoch, epoch, epoch, "Guest, 2204", "Second floor", "100 Main St", "+12175559000", "sbc-a", "Maria", []string{"no G.711"}}},
+	Zones:       []Zone{{"east", "sip", "up", epoch, 1.23, "200"}},
+	Trunks:      []Trunk{{"sbc-a", "10.0.0.60:5061", true, epoch, 0.5, "none"}},
+	Phones:      Phones{1, 2, 3, 4, 5},
+	Calls:       []Call{{"id", "up", "1001", "1002", "opus", epoch, epoch, true}},
+	Site:        Site{"s", "Site", 42, "portal", epoch, epoch, "late", []string{"w"}},
+	Media:       Media{1, 2, 3, 4},
+	Alarms:      []string{"a"},
+	Events:      []ModeEvent{{epoch, "normal", "drill", "x", []Zone{{Name: "east"}}}},
 }
 
 // fake is a box that notes what it is asked.

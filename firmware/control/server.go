@@ -21,6 +21,7 @@ type Box interface {
 	StartDrill(DrillOrder) (string, error)
 	StopDrill(by string) (string, error)
 	Fetch(ctx context.Context, force bool) (string, error)
+	Emergencies
 }
 
 // longestPath of a Unix socket (unix(7): 108 bytes with the zero at the end).
@@ -96,6 +97,7 @@ func handler(b Box) http.Handler {
 		msg, err := b.Fetch(r.Context(), r.FormValue("force") == "true")
 		reply(w, Answer{msg}, err)
 	})
+	handleEmergencies(mux, b)
 	return mux
 }
 

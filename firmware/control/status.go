@@ -6,18 +6,19 @@ import "time"
 
 // Status is what the box shows of itself. All times are absolute.
 type Status struct {
-	Name    string      `json:"name"`
-	Version string      `json:"version"`
-	Started time.Time   `json:"started"`
-	Mode    Mode        `json:"mode"`
-	Zones   []Zone      `json:"zones"`
-	Trunks  []Trunk     `json:"trunks"`
-	Phones  Phones      `json:"phones"`
-	Calls   []Call      `json:"calls"`
-	Site    Site        `json:"site"`
-	Media   Media       `json:"media"`
-	Alarms  []string    `json:"alarms"`
-	Events  []ModeEvent `json:"events"` // the last changes of mode, newest last
+	Name        string      `json:"name"`
+	Version     string      `json:"version"`
+	Started     time.Time   `json:"started"`
+	Mode        Mode        `json:"mode"`
+	Emergencies []Emergency `json:"emergencies"` // that run, or that nobody has acknowledged
+	Zones       []Zone      `json:"zones"`
+	Trunks      []Trunk     `json:"trunks"`
+	Phones      Phones      `json:"phones"`
+	Calls       []Call      `json:"calls"`
+	Site        Site        `json:"site"`
+	Media       Media       `json:"media"`
+	Alarms      []string    `json:"alarms"`
+	Events      []ModeEvent `json:"events"` // the last changes of mode, newest last
 }
 
 // Mode is the resilience state.

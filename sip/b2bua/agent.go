@@ -23,6 +23,8 @@ type Trunks interface {
 	// Connect hands over an open connection to the trunk, or why there is none; never from within Connect.
 	Connect(id string, f func(*stack.Conn, error))
 	Up(id string) bool
+	// Open is the connection to the trunk that is open now, if there is one.
+	Open(id string) (*stack.Conn, bool)
 }
 
 // Options of an Agent. The functions are called from many goroutines and must be quick.
@@ -35,17 +37,26 @@ type Options struct {
 	Site     func() *site.Site                       // the document in force; never nil
 	Policy   func() route.Policy                     // what the mode allows now
 	Bindings func(userID string) []registrar.Binding // live bindings, reachable ones first
-	Pinned   func(number string) elin.Callback       // who called for help under it; nil: nobody
+	ELINs    *elin.Table                             // who called for help under which number; default: an empty one
 	// Authenticate says which user a request on the access side comes from. When it cannot, it has answered the
 	// request itself (401, 403 …) and returns false.
 	Authenticate func(*stack.ServerTx) (*site.User, bool)
-	RetryAfter   func() time.Duration // for a 503 while the box does not serve
+	// Known says which user's phone an emergency call comes from, if that is proven already; it asks for nothing.
+	Known func(*stack.ServerTx) (*site.User, bool)
+
+	OnEmergency func(EmergencyEvent) // each step of an emergency call; before the call goes on
+	SavePins    func()               // the pins have changed; returns when a crash does not lose them
 
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
 	// How long a trunk may be without any response before the next one is tried: TrunkPatience for ordinary calls
 	// (default 4 s), EmergencyPatience for emergency calls (2 s); and EmergencyProgress (8 s) without 18x or 2xx.
 	TrunkPatience, EmergencyPatience, EmergencyProgress time.Duration
+
+	Dialogs        Dialogs       // where dialogs survive a crash of the program; nil: nowhere
+	SessionExpires time.Duration // session interval that the box asks for (RFC 4028); default 30 min
+	MinSE          time.Duration // the shortest that it agrees to; default 90 s
+	PhoneWait      time.Duration // how long a call waits for a phone of a restored binding; default 5 s
 }
 
 // Agent holds the calls.
@@ -55,19 +66,24 @@ type Agent struct {
 
 	mu    sync.Mutex
 	calls map[string]*Call
-	legs  map[string]*leg // by dialog.key
-	busy  map[string]int  // calls by trunk
+	legs  map[string]*leg          // by dialog.key
+	busy  map[string]int           // calls by trunk
+	parks map[string]*Call         // parked calls by place
+	waits map[string][]*Call       // calls that wait for a phone of a user
+	lost  map[string][]SavedDialog // dialogs of the program's last life that phones still think are up, by user
 	wg    sync.WaitGroup
 	stop  bool
+	done  chan struct{} // closed by Stop
+	began time.Time
 
-	serial atomic.Uint64
-	totals Totals
+	serial    atomic.Uint64
+	totals    Totals
+	strangers strangers
 }
 
 // Totals since the start, for metrics.
 type Totals struct {
-	Calls, Answered, Refused, Emergency atomic.Uint64
-	Faults                              atomic.Uint64 // calls that ended by a fault of ours
+	Calls, Answered, Refused, Emergency, Faults atomic.Uint64
 }
 
 // New makes an agent without calls.
@@ -78,10 +94,18 @@ func New(o Options) *Agent {
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 1000
 	}
+	if o.ELINs == nil {
+		o.ELINs = elin.New(elin.Options{})
+	}
 	o.TrunkPatience = cmp.Or(o.TrunkPatience, 4*time.Second)
 	o.EmergencyPatience = cmp.Or(o.EmergencyPatience, 2*time.Second)
 	o.EmergencyProgress = cmp.Or(o.EmergencyProgress, 8*time.Second)
-	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int)}
+	o.SessionExpires = cmp.Or(o.SessionExpires, 30*time.Minute)
+	o.MinSE = cmp.Or(o.MinSE, 90*time.Second)
+	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
+	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int),
+		parks: make(map[string]*Call), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
+		done: make(chan struct{}), began: time.Now()}
 }
 
 // Totals returns the live counters.
@@ -90,6 +114,9 @@ func (a *Agent) Totals() *Totals { return &a.totals }
 // Stop ends every call with BYE and waits for the calls' goroutines.
 func (a *Agent) Stop() {
 	a.mu.Lock()
+	if !a.stop {
+		close(a.done)
+	}
 	a.stop = true
 	calls := make([]*Call, 0, len(a.calls))
 	for _, c := range a.calls {
@@ -118,9 +145,11 @@ func (a *Agent) Handle(tx *stack.ServerTx) {
 	case sip.INVITE:
 		a.invite(tx)
 	case sip.OPTIONS:
-		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"))
-	case sip.BYE, sip.UPDATE, sip.PRACK, sip.INFO:
+		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"), sip.NewHeader("Supported", supported(tx.Conn())))
+	case sip.BYE, sip.UPDATE, sip.PRACK, sip.INFO, sip.NOTIFY:
 		tx.Reply(481, "Call/Transaction Does Not Exist")
+	case sip.REFER:
+		tx.Reply(403, "Only Within A Call")
 	default:
 		tx.Reply(405, "Method Not Allowed", sip.NewHeader("Allow", allow))
 	}
@@ -133,7 +162,9 @@ func (a *Agent) inDialog(tx *stack.ServerTx, tag string) {
 		tx.Reply(481, "Call/Transaction Does Not Exist")
 		return
 	}
-	l.call.post(gotRequest{l, tx})
+	if !l.call.post(gotRequest{l, tx}) {
+		tx.Reply(481, "Call/Transaction Does Not Exist")
+	}
 }
 
 // Ack takes the ACK of a 2xx.
@@ -195,21 +226,67 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 		}
 		from = route.FromTrunk(t)
 	} else {
-		u, ok := a.o.Authenticate(tx)
+		u, ok := a.caller(tx, st)
 		if !ok {
 			return
 		}
-		from = route.FromUser(u)
+		if u != nil {
+			from = route.FromUser(u)
+		}
+	}
+	if a.tooBrief(tx) {
+		return
 	}
 	tx.Reply(100, "Trying")
-	c := a.newCall(tx, st, from)
+	if a.replaces(tx, from) {
+		return
+	}
+	q := a.query(tx, from)
+	d := route.Decide(st, a.o.Policy(), a.view(), q)
+	switch d.Kind {
+	case route.Pickup:
+		a.pickUp(tx, from.User, d.User)
+		return
+	case route.Park:
+		a.fetch(tx, from.User, d.Number)
+		return
+	}
+	c := a.newCall(tx, st, from, q, d)
 	if c == nil {
-		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "5"))
+		tx.Reply(503, "Service Unavailable")
 		return
 	}
 	tx.OnCancel(func() { c.post(gotCancel{}) })
 	tx.OnGone(func() { c.post(gotCallerLost{}) })
 	c.run()
+}
+
+// caller says who calls. For an emergency call nobody is asked to prove it: a phone that has proven who it is before is
+// known, any other is a stranger (nil) who is served too, a few times a minute.
+func (a *Agent) caller(tx *stack.ServerTx, st *site.Site) (*site.User, bool) {
+	if _, _, help := route.Recognise(st, wanted(tx.Request())); !help {
+		return a.o.Authenticate(tx)
+	}
+	if a.o.Known != nil {
+		if u, ok := a.o.Known(tx); ok {
+			return u, true
+		}
+	}
+	if !a.strangers.allow(tx.Conn().Remote().Addr(), time.Now()) {
+		a.log.Warn("a stranger dials for help too often", "source", tx.Conn().Remote().String())
+		tx.Reply(503, "Service Unavailable")
+		return nil, false
+	}
+	return nil, true
+}
+
+// wanted is the part of the Request-URI that says whom the caller wants.
+func wanted(req *sip.Request) string {
+	switch strings.ToLower(req.Recipient.Scheme) {
+	case "tel", "urn":
+		return req.Recipient.Raw()
+	}
+	return req.Recipient.User
 }
 
 // looped recognises an INVITE that the box sent itself: it names one of the box's own dialogs as its source.
@@ -218,11 +295,9 @@ func (a *Agent) looped(req *sip.Request) bool {
 	return a.find(req.CallID().Value(), tag) != nil
 }
 
-// newCall makes the call, decides where it goes first, and enters it; nil when there are too many or the box stops.
-func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin) *Call {
-	q := a.query(tx, from)
-	d := route.Decide(st, a.o.Policy(), a.view(), q)
-	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, invite: tx, began: time.Now(),
+// newCall makes the call and enters it; nil when there are too many or the box stops.
+func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) *Call {
+	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, kind: d.Kind, invite: tx, began: time.Now(),
 		inbox: make(chan any, 128), done: make(chan struct{}), emergency: d.Kind == route.Emergency || d.Callback}
 	c.id = fmt.Sprintf("%d-%s", a.serial.Add(1), strings.ToLower(stack.NewTag()[:6]))
 	c.log = a.log.With("call", c.id)
@@ -234,8 +309,9 @@ func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin) *C
 	a.calls[c.id] = c
 	a.wg.Add(1)
 	a.totals.Calls.Add(1)
-	if c.emergency {
+	if d.Kind == route.Emergency {
 		a.totals.Emergency.Add(1)
+		c.helpFlow.Store(tx.Conn().Flow())
 	}
 	return c
 }
@@ -249,12 +325,13 @@ func (a *Agent) remove(c *Call) {
 // query says what was asked for, in the router's words.
 func (a *Agent) query(tx *stack.ServerTx, from route.Origin) route.Query {
 	req := tx.Request()
-	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: req.Recipient.User, Host: req.Recipient.Host,
+	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: wanted(req), Host: req.Recipient.Host,
 		Privacy: wantsPrivacy(req)}
 	if q.Scheme == "tel" || q.Scheme == "urn" {
-		q.Target, q.Host = req.Recipient.Raw(), ""
+		q.Host = ""
 	}
 	if from.Trunk != nil {
+		q.PSAPCallback = strings.EqualFold(strings.TrimSpace(priority(req)), "psap-callback")
 		q.Caller.Number, q.Caller.Name = trunkCaller(req)
 	}
 	if own := tx.Conn().Contact().Addr().String(); q.Host == own || from.Trunk != nil {
@@ -268,10 +345,10 @@ type view struct{ a *Agent }
 
 func (a *Agent) view() route.View { return view{a} }
 
-// Registered reports whether a phone of the user can be reached.
+// Registered reports whether a phone of the user can be reached, or will be soon.
 func (v view) Registered(userID string) bool {
 	for _, b := range v.a.o.Bindings(userID) {
-		if b.Flow != 0 {
+		if b.Flow != 0 || v.a.restored(b) {
 			return true
 		}
 	}
@@ -279,12 +356,7 @@ func (v view) Registered(userID string) bool {
 }
 
 // Pinned says who called for help under a number.
-func (v view) Pinned(number string) elin.Callback {
-	if v.a.o.Pinned == nil {
-		return elin.Callback{}
-	}
-	return v.a.o.Pinned(number)
-}
+func (v view) Pinned(number string) elin.Callback { return v.a.pinned(number) }
 
 // takeTrunk counts a call on the trunk; false when it is full.
 func (a *Agent) takeTrunk(t *site.Trunk) bool {

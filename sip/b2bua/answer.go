@@ -18,16 +18,17 @@ func (c *Call) passRinging() {
 		return
 	}
 	c.rang = true
-	res := c.callerResponse(180, "Ringing")
-	res.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
-	c.invite.Respond(res)
+	c.progress(c.callerResponse(180, "Ringing"))
 }
 
 // passEarly connects a branch's early media and tells the caller (RFC 3960). A caller without an offer of its own
 // cannot be given media before it has answered one: it hears of ringing instead.
 func (c *Call) passEarly(l *leg, res *sip.Response) {
-	d, r := parseBody(res)
-	if !c.offered || r.status != 0 || c.early == l {
+	d, r := l.answerIn(res)
+	if c.early == l {
+		return
+	}
+	if !c.offered || r.status != 0 {
 		c.passRinging()
 		return
 	}
@@ -36,7 +37,7 @@ func (c *Call) passEarly(l *leg, res *sip.Response) {
 		c.passRinging()
 		return
 	}
-	body, err := c.answerCaller(l)
+	body, err := c.answerCaller(l.peer.Direction)
 	if err != nil {
 		c.log.Error("early answer", "err", err)
 		return
@@ -44,9 +45,21 @@ func (c *Call) passEarly(l *leg, res *sip.Response) {
 	c.early = l
 	c.media.Connect(c.caller.media, l.media)
 	up := c.callerResponse(183, "Session Progress")
-	up.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
 	setSDP(up, body)
-	c.invite.Respond(up)
+	c.progress(up)
+}
+
+// answerIn is the answer that a branch's response brings, or that it brought before: after one in a reliable
+// provisional response the 2xx needs none.
+func (l *leg) answerIn(res *sip.Response) (*sdp.Description, refusal) {
+	if len(res.Body()) == 0 && l.early != nil {
+		return l.early, refusal{}
+	}
+	d, r := parseBody(res)
+	if r.status == 0 && res.StatusCode < 200 {
+		l.early = d
+	}
+	return d, r
 }
 
 // tie takes the branch's answer and fixes the one codec for both sides, in the relay too.
@@ -65,13 +78,14 @@ func (c *Call) tie(l *leg, d *sdp.Description) error {
 
 // answerCaller describes the caller's side in answer to its offer. A description that differs from one given before
 // (early media of a trunk that then failed) may not come in the same dialog (RFC 3261 §13.2.1): it gets a new tag.
-func (c *Call) answerCaller(l *leg) ([]byte, error) {
+func (c *Call) answerCaller(dir sdp.Direction) ([]byte, error) {
 	before, said := c.caller.local, c.caller.said
-	body, err := c.caller.answer(l.peer.Direction)
+	body, err := c.caller.answer(dir)
 	if err == nil && said && !c.caller.local.Equal(before) {
 		c.agent.dropLeg(c.caller)
 		c.caller.dlg.local.tag = newTag()
 		c.agent.addLeg(c.caller)
+		c.forgetReliable()
 	}
 	return body, err
 }
@@ -80,16 +94,29 @@ func (c *Call) answerCaller(l *leg) ([]byte, error) {
 func (c *Call) connect(l *leg, res *sip.Response) {
 	c.callee = l
 	c.ringing.stop()
+	if c.announced {
+		c.caller.media.StopPlay()
+	}
+	c.ringsAt.Store(nil)
+	c.stopWaiting()
 	c.cancelBranches(l, elsewhere)
-	l.ack(res.CSeq().SeqNo, nil)
+	if l.uas == nil {
+		l.ack(res.CSeq().SeqNo, nil)
+		c.save(l)
+	}
 	if err := c.bridge(l, res); err != nil {
 		c.log.Warn("answer cannot be used", "leg", l.name, "aor", l.aor(), "err", err)
-		c.refusal = refusal{488, "No Common Codec"}
+		if c.dialsEmergency() { // whoever answered so is no help: the next trunk
+			c.passOn(l)
+			return
+		}
+		c.refusal = refusal{status: 488, reason: "No Common Codec"}
 		c.endsBy(causeNoCodec, "box")
 		c.feed(inUnusable, nil, nil)
 		return
 	}
 	c.answeredAt = time.Now()
+	c.helpAnswered(l)
 	c.agent.totals.Answered.Add(1)
 	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite)
 }
@@ -97,12 +124,20 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 // bridge ties both sides together and answers the caller.
 func (c *Call) bridge(l *leg, res *sip.Response) error {
 	switch {
+	case l.uas != nil: // a phone that picks the call up made an offer itself
+		if err := c.tiePickup(l); err != nil {
+			return err
+		}
 	case len(res.Body()) > 0 && !(c.early == l && l.said && sameSession(res, l.peer)):
 		d, r := parseBody(res)
 		if r.status != 0 {
 			return errors.New(r.reason)
 		}
 		if err := c.tie(l, d); err != nil {
+			return err
+		}
+	case l.peer == nil && l.early != nil:
+		if err := c.tie(l, l.early); err != nil {
 			return err
 		}
 	case l.peer == nil:
@@ -116,23 +151,44 @@ func (c *Call) bridge(l *leg, res *sip.Response) error {
 	var body []byte
 	var err error
 	if c.offered {
-		body, err = c.answerCaller(l)
+		body, err = c.answerCaller(l.peer.Direction)
 	} else {
 		body, err = c.caller.offerCodecs(c.caller.codecs.Codecs(), l.peer.Direction)
 	}
 	if err != nil {
 		return err
 	}
+	if l.uas != nil {
+		if err := c.accept(l, c.callerDirection()); err != nil {
+			return err
+		}
+	}
+	c.whenPracked(func() { c.answer200(body) })
+	return nil
+}
+
+// answer200 answers the caller.
+func (c *Call) answer200(body []byte) {
 	ok := c.callerResponse(200, "OK")
-	ok.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
-	ok.AppendHeader(sip.NewHeader("Allow", allow))
-	setSDP(ok, body)
+	if c.reliable.told { // the answer came in a provisional response that was acknowledged (RFC 3261 §13.2.1)
+		body = nil
+	}
+	c.complete(c.caller, c.invite.Request(), ok, body)
 	c.caller.answered = true
 	if err := c.invite.Respond(ok); err != nil {
 		c.log.Warn("answer did not reach the caller", "err", err)
 	}
+	c.save(c.caller)
 	c.await(c.caller, ok, c.callerAcked)
-	return nil
+}
+
+// complete adds to a 2xx what every 2xx to an INVITE or UPDATE has.
+func (c *Call) complete(l *leg, req *sip.Request, ok *sip.Response, body []byte) {
+	ok.AppendHeader(&sip.ContactHeader{Address: l.dlg.contact})
+	ok.AppendHeader(sip.NewHeader("Allow", allow))
+	ok.AppendHeader(sip.NewHeader("Supported", supported(l.conn)))
+	c.agreeTimer(l, req, ok)
+	setSDP(ok, body)
 }
 
 // sameSession reports whether a 2xx repeats the description that early media brought (same o= version).
@@ -151,7 +207,7 @@ func (c *Call) callerAcked(ack *sip.Request) {
 				err = c.settleLate(d)
 			}
 			if err != nil {
-				r = refusal{488, err.Error()}
+				r = refusal{status: 488, reason: err.Error()}
 			}
 		}
 		if r.status != 0 {
@@ -178,15 +234,12 @@ func (c *Call) settleLate(d *sdp.Description) error {
 func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 	t := c.agent.o.Stack.Timers()
 	began, wait := time.Now(), t.T1
-	l.onAck = then
+	l.onAck, l.ackSeq = then, res.CSeq().SeqNo
 	var again func()
 	again = func() {
 		if time.Since(began) >= t.B {
 			l.onAck = nil
 			c.log.Warn("no ACK", "leg", l.name, "aor", l.aor())
-			if c.emergency && c.state == Up {
-				return // people talk: a formality does not end this call
-			}
 			c.endsBy(causeNoAck, l.name)
 			c.feed(inAckTime, nil, nil)
 			return
@@ -204,8 +257,8 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 // acked takes an ACK.
 func (c *Call) acked(l *leg, req *sip.Request) {
 	then := l.onAck
-	if then == nil {
-		return // a repeated one
+	if then == nil || req.CSeq().SeqNo != l.ackSeq {
+		return // a repeated one, or that of a refusal
 	}
 	l.onAck = nil
 	l.resend.stop()

@@ -1,7 +1,10 @@
 package b2bua
 
 import (
+	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,62 +18,91 @@ import (
 
 // Call is two dialogs and one media session. All fields but the first block belong to the goroutine in run.
 type Call struct {
-	agent  *Agent
-	id     string
-	log    *slog.Logger
-	inbox  chan any
-	done   chan struct{}
-	info   atomic.Pointer[Info]
-	invite *stack.ServerTx // the caller's
+	agent   *Agent
+	id      string
+	log     *slog.Logger
+	inbox   chan any
+	posting sync.RWMutex // held for reading while somebody puts into inbox
+	done    chan struct{}
+	info    atomic.Pointer[Info]
+	invite  *stack.ServerTx // the caller's
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
+	helpFlow  atomic.Uint64          // the connection of an emergency caller's phone, read by other calls
+	ringsAt   atomic.Pointer[string] // the user whose phones ring, read by who wants to pick up
 
 	site      *site.Site // the document when the call began; a reload does not touch it
 	origin    route.Origin
 	query     route.Query
 	decision  route.Decision
+	kind      route.Kind // of the first decision
 	emergency bool
 
-	state    State
-	media    MediaSession
-	caller   *leg
-	callee   *leg   // the branch that answered
-	branches []*leg // every branch that was dialled
-	early    *leg   // the branch whose early media the caller hears
+	state     State
+	media     MediaSession
+	caller    *leg
+	callee    *leg      // the branch that answered
+	branches  []*leg    // every branch that was dialled
+	legs      []*leg    // every leg that there ever was, the first caller first
+	moving    *transfer // in Transferring and Waiting: who goes and who stays
+	transfers int       // so far
+	asking    int       // replies that other calls still owe
+	early     *leg      // the branch whose early media the caller hears
 
 	wants   []sdp.Codec // what the caller can; the box's own list if it made no offer
 	offered bool        // the caller made the offer
 	trunks  []*site.Trunk
 
-	refusal  refusal // what the caller is told when nothing answers
-	rang     bool    // the caller knows that it rings
-	ringing  *timer
-	timedOut bool              // it rang long enough
-	retried  map[string]bool   // trunks that an emergency call tries a second time
-	changing bool              // a re-INVITE is under way on either side
-	owed     []*stack.ServerTx // requests within the dialogs that may still want an answer
-	ended    bool
+	refusal   refusal // what the caller is told when nothing answers
+	rang      bool    // the caller knows that it rings
+	ringing   *timer
+	timedOut  bool              // it rang long enough
+	outside   outside           // what trunks are dialled, and as whom
+	forHelp   bool              // an emergency call: it has a record
+	answers   []string          // a callback: the emergency calls that it answers
+	announced bool              // the caller hears a prompt
+	retried   map[string]bool   // trunks that an emergency call tries a second time
+	changing  bool              // a re-INVITE is under way on either side
+	queued    []func()          // what waits for its end
+	waiting   *timer            // for the phone of a restored binding
+	waitsFor  string            // its user
+	reliable  reliable          // provisional responses to the caller that want a PRACK
+	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
+	ended     bool
 
 	began, answeredAt time.Time
 	cause             string
 	endedBy           string
 }
 
+// outside is a number outside and what it is shown.
+type outside struct {
+	number string
+	caller route.CallerID
+}
+
 // refusal is a final status for the caller.
 type refusal struct {
 	status int
 	reason string
+	theirs bool // it came from the callee's side
+}
+
+// forCaller is what the caller is told of it.
+func (r refusal) forCaller() refusal {
+	if s := shown(r.status); r.theirs && s != r.status {
+		return refusal{status: s, reason: reason(s)}
+	}
+	return r
 }
 
 // run is the call's life. It returns when both sides are done.
 func (c *Call) run() {
 	defer c.agent.wg.Done()
-	defer c.leave()
-	defer close(c.done)
+	defer c.drain()
 	defer c.agent.remove(c)
-	defer c.contain()
-	c.begin()
+	c.guard(c.begin)
 	var events <-chan MediaEvent
 	for !c.finished() {
 		if c.media != nil && !c.ended {
@@ -81,18 +113,40 @@ func (c *Call) run() {
 		c.publish()
 		select {
 		case in := <-c.inbox:
-			c.take(in)
+			c.guard(func() { c.take(in) })
 		case e, ok := <-events:
 			if ok {
-				c.heard(e)
+				c.guard(func() { c.heard(e) })
 			}
 		}
 	}
 }
 
+// guard ends the call, and it alone, when something in it goes wrong that nobody has thought of.
+func (c *Call) guard(do func()) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		c.agent.totals.Faults.Add(1)
+		c.log.Error("fault in a call: it is ended", "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.endsBy(causeFault, "box")
+		c.state, c.refusal = Over, refusal{status: 500, reason: "Server Internal Error"}
+		defer func() {
+			if p := recover(); p != nil {
+				c.log.Error("fault at the end of a call", "fault", fmt.Sprint(p))
+			}
+		}()
+		c.refuse()
+		c.end()
+	}()
+	do()
+}
+
 // finished reports whether nothing can come any more that the call must answer.
 func (c *Call) finished() bool {
-	if c.state != Over {
+	if c.state != Over || c.asking > 0 {
 		return false
 	}
 	for _, l := range c.branches {
@@ -110,10 +164,23 @@ func (c *Call) take(in any) {
 	case gotConn:
 		c.trunkConn(in)
 	case gotRequest:
-		c.owe(in.tx)
-		c.request(in.leg, in.tx)
+		if !in.leg.forward(in) {
+			c.owe(in.tx)
+			c.request(in.leg, in.tx)
+		}
 	case gotAck:
-		c.acked(in.leg, in.req)
+		if !in.leg.forward(in) {
+			c.acked(in.leg, in.req)
+		}
+	case gotTake:
+		c.taken(in.take)
+	case gotAsk:
+		c.hand(in.ask)
+	case gotLeg:
+		c.asking--
+		c.handed(in.reply)
+	case gotPhone:
+		c.phoneBack(in.userID)
 	case gotReply:
 		in.do(in.res, in.err)
 	case gotTimer:
@@ -122,15 +189,18 @@ func (c *Call) take(in any) {
 			in.t.do()
 		}
 	case gotCancel:
+		if c.caller.answered {
+			return // too late: the caller gets its 2xx, and will hang up
+		}
 		c.endsBy(causeCancelled, "caller")
-		c.refusal = refusal{487, "Request Terminated"}
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 	case gotCallerLost:
 		c.endsBy(causeLost, "caller")
 		c.feed(inCallerLost, nil, nil)
 	case gotStop:
 		c.endsBy(in.cause, "box")
-		c.refusal = refusal{503, "Service Unavailable"}
+		c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 		c.feed(inStop, nil, nil)
 	}
 }
@@ -161,6 +231,22 @@ func (c *Call) feed(in input, l *leg, res *sip.Response) {
 			c.refuse()
 		case doEnd:
 			c.end()
+		case doDial:
+			c.startTransfer()
+		case doProgress:
+			c.notify(c.moving, 180)
+		case doJoin:
+			c.join(l, res)
+		case doKeep:
+			c.keep()
+		case doLeave:
+			c.leave()
+		case doPark:
+			c.park()
+		case doRecall:
+			c.recall()
+		case doTake:
+			c.takeOver(l)
 		}
 	}
 }
@@ -171,9 +257,14 @@ func (c *Call) begin() {
 	c.caller.use(c.invite.Conn())
 	c.caller.dlg = dialogFrom(c.invite)
 	c.caller.peerTag.Store(c.caller.dlg.remote.tag)
+	c.caller.identify()
+	c.caller.learn(c.invite.Request())
+	c.caller.shown = c.callerShown()
+	c.legs = []*leg{c.caller}
 	if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
 		c.caller.plainOK = true
 	}
+	c.knowPhone()
 	c.agent.addLeg(c.caller)
 	if c.caller.trunk != nil {
 		c.onTrunk.Store(&c.caller.trunk.ID)
@@ -190,14 +281,28 @@ func (c *Call) begin() {
 			return
 		}
 	}
+	c.recognised()
 	c.dial()
+}
+
+// knowPhone finds the binding of the phone that calls: so it is found again on another connection, and by a callback.
+func (c *Call) knowPhone() {
+	if c.caller.user == nil {
+		return
+	}
+	for _, b := range c.agent.o.Bindings(c.caller.user.ID) {
+		if uint64(b.Flow) == c.caller.conn.Flow() {
+			c.caller.instance, c.caller.binding = b.Instance, b.URI
+			return
+		}
+	}
 }
 
 // readOffer takes the caller's ports and its offer, if there is one.
 func (c *Call) readOffer() refusal {
 	if err := c.caller.openMedia(); err != nil {
 		c.log.Error("no media ports", "err", err)
-		return refusal{503, "Service Unavailable"}
+		return refusal{status: 503, reason: "Service Unavailable"}
 	}
 	req := c.invite.Request()
 	if len(req.Body()) == 0 {
@@ -206,15 +311,25 @@ func (c *Call) readOffer() refusal {
 	}
 	d, r := parseBody(req)
 	if r.status != 0 {
+		if c.emergency { // whatever is wrong with it, the call goes on: the box makes the offer
+			c.wants = sdp.DefaultOffer()
+			return refusal{}
+		}
 		return r
 	}
 	c.wants, c.offered = sdp.Filter(d.Codecs), true
 	if len(sdp.OfferTo(c.wants, nil)) == 0 {
-		return refusal{488, "No Supported Codec"}
+		if !c.emergency {
+			return refusal{status: 488, reason: "No Supported Codec"}
+		}
+		c.wants = sdp.DefaultOffer() // it will not be understood, but it will be seen, and called back
+	}
+	if c.emergency {
+		c.caller.plainOK = true // better heard by others than not at all
 	}
 	if err := c.caller.takeOffer(d); err != nil {
 		c.log.Info("offer refused", "leg", "a", "err", err)
-		return refusal{488, "SRTP Required"}
+		return refusal{status: 488, reason: "SRTP Required"}
 	}
 	return refusal{}
 }
@@ -229,17 +344,41 @@ func (c *Call) ptime() int {
 
 // dial carries out the decision in force.
 func (c *Call) dial() {
+	c.ringsAt.Store(nil)
+	if c.moving != nil && c.decision.Kind == route.ToUser {
+		c.decision.CallerID = c.moving.stays.shown // who calls now, not who transferred
+	}
 	d := c.decision
-	switch d.Kind {
-	case route.ToUser:
+	switch {
+	case len(d.Targets) > 0:
+		c.dialTargets(d.Targets)
+	case d.Kind == route.ToUser:
 		c.dialUser(d.User)
-	case route.ToTrunk, route.Emergency:
+	case d.Kind == route.ToTrunk || d.Kind == route.Emergency:
+		c.outside = outside{d.Number, d.CallerID}
 		c.trunks = c.orderTrunks(d.Trunks)
 		c.tryTrunk()
 	default:
-		c.refusal = refusal{d.Status, d.Reason}
-		c.endsBy(causeRefused, "box")
+		c.refusal = refusal{status: d.Status, reason: d.Reason}
+		if d.Kind != route.Reject { // a feature code
+			c.refusal = refusal{status: 403, reason: "Forbidden"}
+		}
+		c.refusedBy("box")
+		if c.announced && d.Announce { // first the caller is to hear why
+			c.after(announceFor, func() { c.feed(inRefused, nil, nil) })
+			return
+		}
 		c.feed(inRefused, nil, nil)
+	}
+}
+
+// announceFor is how long a caller hears that nobody can be reached before the call is refused.
+const announceFor = 12 * time.Second
+
+// refusedBy notes why a call that nobody has answered ends; a transfer that fails ends none.
+func (c *Call) refusedBy(who string) {
+	if c.state == Dialling {
+		c.endsBy(causeRefused, who)
 	}
 }
 
@@ -249,14 +388,17 @@ func (c *Call) next() {
 	c.ringing.stop()
 	o, ok := c.outcome()
 	if !ok {
-		c.endsBy(causeRefused, "callee")
+		c.refusedBy("callee")
 		c.feed(inRefused, nil, nil)
 		return
 	}
+	wasHelp := c.dialsEmergency()
 	c.decision = route.After(c.decision, o)
-	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 {
+	c.helpGoesOn(wasHelp)
+	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 && !c.emergency {
 		// Nowhere else to go: the caller hears what the callee's side said.
-		c.decision.Status, c.decision.Reason = c.refusal.status, c.refusal.reason
+		r := c.refusal.forCaller()
+		c.decision.Status, c.decision.Reason = r.status, r.reason
 	}
 	c.dial()
 }
@@ -268,12 +410,11 @@ func (c *Call) refuse() {
 	}
 	r := c.refusal
 	if r.status < 300 {
-		r = refusal{500, "Server Internal Error"}
+		r = refusal{status: 500, reason: "Server Internal Error"}
 	}
+	r = r.forCaller()
+	// Never with Retry-After: a phone that obeys it would hold back the next call, and that may be for help.
 	var headers []sip.Header
-	if r.status == 503 && c.agent.o.RetryAfter != nil {
-		headers = append(headers, retryAfter(c.agent.o.RetryAfter()))
-	}
 	if r.status == 415 {
 		headers = append(headers, sip.NewHeader("Accept", "application/sdp"))
 	}
@@ -287,7 +428,11 @@ func (c *Call) refuse() {
 
 // callerResponse builds a response to the caller's INVITE with the dialog's tag.
 func (c *Call) callerResponse(status int, reason string) *sip.Response {
-	return stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+	res := stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+	if status > 100 && status < 300 { // RFC 3261 §12.1.1: the caller needs it for its route set
+		sip.CopyHeaders("Record-Route", c.invite.Request(), res)
+	}
+	return res
 }
 
 // end releases everything that the call holds, whatever state it was in. It is the only place that does, and does it
@@ -298,24 +443,23 @@ func (c *Call) end() {
 	}
 	c.ended = true
 	c.ringing.stop()
+	c.waiting.stop()
+	c.reliable.timer.stop()
+	c.stopWaiting()
 	c.settleDebts()
 	c.cancelBranches(nil, nil)
-	for _, l := range append([]*leg{c.caller}, c.branches...) {
-		l.resend.stop()
-		l.silent.stop()
-		l.bye()
+	if c.moving != nil {
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
+		c.notifyEnd(c.moving, c.refusal)
+		c.unpark()
 	}
+	for _, l := range c.legs {
+		c.dismiss(l)
+	}
+	c.helpEnds()
 	c.report()
 	if c.media != nil {
 		c.media.Close()
-	}
-	for _, l := range append([]*leg{c.caller}, c.branches...) {
-		l.wipe()
-		c.agent.dropLeg(l)
-		if l.counted {
-			l.counted = false
-			c.agent.leaveTrunk(l.trunk)
-		}
 	}
 	// What still may come (the 487s, a late 2xx) is waited for, not for ever.
 	c.after(2*c.agent.o.Stack.Timers().B, func() {
@@ -323,6 +467,31 @@ func (c *Call) end() {
 			l.pending = false
 		}
 	})
+}
+
+// dismiss ends one leg and gives back what it holds. It is idempotent.
+func (c *Call) dismiss(l *leg) {
+	for _, t := range []*timer{l.resend, l.silent, l.patience, l.progress, l.session.timer} {
+		t.stop()
+	}
+	if l.uas != nil && !l.answered {
+		l.uas.Reply(480, "Temporarily Unavailable")
+	}
+	l.bye()
+	if l.media != nil && !l.closed {
+		if l.peer != nil {
+			l.stats = l.media.Stats()
+		}
+		l.closed = true
+		l.media.Close()
+	}
+	l.wipe()
+	c.agent.dropLeg(l)
+	c.forget(l)
+	if l.counted {
+		l.counted = false
+		c.agent.leaveTrunk(l.trunk)
+	}
 }
 
 // endsBy notes why and by whom the call ends; the first word stands.

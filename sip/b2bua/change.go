@@ -12,13 +12,17 @@ import (
 
 // other is the leg on the far side of l.
 func (c *Call) other(l *leg) *leg {
+	far := c.caller
 	switch {
 	case l == c.caller:
-		return c.callee
-	case l == c.callee:
-		return c.caller
+		far = c.callee
+	case l != c.callee:
+		return nil
 	}
-	return nil
+	if far == nil || far.over {
+		return nil
+	}
+	return far
 }
 
 // request handles a request within a dialog.
@@ -32,6 +36,10 @@ func (c *Call) request(l *leg, tx *stack.ServerTx) {
 	if tx.Conn() != l.conn {
 		l.use(tx.Conn()) // the phone is back on a new connection
 	}
+	if l.media == nil && l != c.legs[0] && req.Method != sip.BYE {
+		tx.Reply(500, "Server Internal Error", sip.NewHeader("Retry-After", "1")) // its dialog is just coming over from another call
+		return
+	}
 	if c.state == Over || l.over {
 		tx.Reply(481, "Call/Transaction Does Not Exist")
 		return
@@ -40,40 +48,68 @@ func (c *Call) request(l *leg, tx *stack.ServerTx) {
 	case sip.BYE:
 		l.over = true
 		tx.Reply(200, "OK")
+		if c.moving != nil && c.moving.by == l && c.state == Transferring {
+			c.feed(inLeave, nil, nil)
+			return
+		}
+		if c.other(l) == nil && l != c.legs[0] && (c.moving == nil || c.moving.stays != l) {
+			return // a branch that is not in the call yet, or a phone that is out of it: the call goes on
+		}
 		c.endsBy(causeBye, l.name)
 		if c.state == Dialling { // a caller may send BYE in an early dialog (RFC 3261 §15)
-			c.refusal = refusal{487, "Request Terminated"}
+			c.refusal = refusal{status: 487, reason: "Request Terminated"}
 			c.feed(inCancel, nil, nil)
 			return
 		}
 		c.feed(inBye, nil, nil)
 	case sip.INVITE:
-		tx.Reply(100, "Trying")
-		c.offerWithin(l, tx)
+		if !c.agent.tooBrief(tx) {
+			tx.Reply(100, "Trying")
+			c.offerWithin(l, tx)
+		}
 	case sip.UPDATE:
+		if c.agent.tooBrief(tx) {
+			return
+		}
 		if len(req.Body()) == 0 {
 			c.refreshTarget(l, req)
 			ok := tx.Response(200, "OK")
-			ok.AppendHeader(&sip.ContactHeader{Address: l.dlg.contact})
+			c.complete(l, req, ok, nil)
 			tx.Respond(ok)
 			return
 		}
+		if c.state == Dialling {
+			c.offerEarly(l, tx)
+			return
+		}
 		c.offerWithin(l, tx)
+	case sip.PRACK:
+		c.pracked(l, tx)
+	case sip.REFER:
+		c.refer(l, tx)
 	case sip.OPTIONS:
-		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"))
+		tx.Reply(200, "OK", sip.NewHeader("Allow", allow), sip.NewHeader("Accept", "application/sdp"), sip.NewHeader("Supported", supported(tx.Conn())))
+	case sip.NOTIFY:
+		tx.Reply(481, "Subscription Does Not Exist") // the box asks nobody for any
 	default:
 		tx.Reply(405, "Method Not Allowed", sip.NewHeader("Allow", allow))
 	}
 }
 
-func (c *Call) refreshTarget(l *leg, req *sip.Request) { l.dlg.retarget(req.Contact()) }
+func (c *Call) refreshTarget(l *leg, req *sip.Request) {
+	l.dlg.retarget(req.Contact())
+	l.learn(req)
+	c.save(l)
+}
 
 // offerWithin handles a re-INVITE, or an UPDATE with an offer: a new address, key or direction of one side. The other
 // side is asked only when it is concerned: the direction changes, or the codec in use is no longer offered.
 func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 	far := c.other(l)
-	if c.changing || far == nil || c.state == Dialling || l.onAck != nil || far.peer == nil { // far has not said yet what it takes
-		tx.Reply(491, "Request Pending") // RFC 3261 §14.2
+	// RFC 3261 §14.2; and while either side's first offer and answer are not through there is nothing to change.
+	unsettled := l.peer == nil || far != nil && (far.onAck != nil || far.peer == nil)
+	if c.changing || far == nil && !c.alone(l) || c.state == Dialling || l.onAck != nil || unsettled {
+		tx.Reply(491, "Request Pending")
 		return
 	}
 	req := tx.Request()
@@ -92,11 +128,19 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 		tx.Reply(488, "No Supported Codec")
 		return
 	}
+	if !l.secures(d) { // before the far side is asked for anything
+		tx.Reply(488, "SRTP Required")
+		return
+	}
 	if c.locked(l) && d.Direction != sdp.SendRecv {
 		tx.Reply(403, "Not During an Emergency Call")
 		return
 	}
-	if keeps && l.peer != nil && d.Direction == l.peer.Direction {
+	if far == nil && !keeps {
+		tx.Reply(488, "Not Now")
+		return
+	}
+	if far == nil || keeps && l.peer != nil && d.Direction == l.peer.Direction {
 		c.acceptWithin(l, far, tx, d, nil)
 		return
 	}
@@ -115,8 +159,7 @@ func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bo
 		tx.Reply(500, "Server Internal Error")
 		return
 	}
-	conn := far.connection()
-	if conn == nil {
+	if far.connection() == nil {
 		// The far side is away for a moment; what it must know of a hold is only comfort: silence reaches it anyway.
 		if keeps {
 			c.acceptWithin(l, far, tx, d, nil)
@@ -125,16 +168,12 @@ func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bo
 		}
 		return
 	}
-	req := far.dlg.request(sip.INVITE, conn)
-	setSDP(req, body)
 	c.changing = true
-	far.request(req, func(res *sip.Response, err error) {
-		c.changing = false
-		if err == nil && res.StatusCode < 300 {
-			far.ack(res.CSeq().SeqNo, nil)
-			far.dlg.retarget(res.Contact())
-		}
-		if c.state == Over {
+	// A 491 of the far side is the asking side's to wait out: its own 491 then means the same.
+	c.reinvite(far, body, 1, func(res *sip.Response, err error) {
+		defer c.free()
+		if c.state == Over || l.over || far.over {
+			tx.Reply(481, "Call/Transaction Does Not Exist")
 			return
 		}
 		switch {
@@ -164,7 +203,7 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 				err = far.takeAnswer(fd)
 			}
 			if err != nil {
-				r = refusal{488, "No Common Codec"}
+				r = refusal{status: 488, reason: "No Common Codec"}
 			} else {
 				far.codecs, far.ours = g.B, g.Ours
 				l.codecs, l.ours = g.A, g.A
@@ -181,11 +220,15 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 		tx.Reply(488, "SRTP Required")
 		return
 	}
-	body, err := l.answer(far.peer.Direction)
-	if err == nil {
-		err = l.apply(far.peer.Direction)
+	dir := sdp.SendRecv
+	if far != nil {
+		dir = far.peer.Direction
 	}
+	body, err := l.answer(dir)
 	if err == nil {
+		err = l.apply(dir)
+	}
+	if err == nil && far != nil {
 		err = far.apply(l.peer.Direction)
 	}
 	if err != nil {
@@ -194,9 +237,7 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 		return
 	}
 	ok := tx.Response(200, "OK")
-	ok.AppendHeader(&sip.ContactHeader{Address: l.dlg.contact})
-	ok.AppendHeader(sip.NewHeader("Allow", allow))
-	setSDP(ok, body)
+	c.complete(l, tx.Request(), ok, body)
 	tx.Respond(ok)
 	if tx.Request().Method == sip.INVITE {
 		c.await(l, ok, func(*sip.Request) {})
@@ -205,20 +246,25 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 
 // offerBack answers a re-INVITE without an offer: the box offers what is in force, and the ACK brings the answer.
 func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
-	body, err := l.offerCodecs(l.codecs.Codecs(), far.peer.Direction)
+	dir := sdp.SendRecv
+	if far != nil {
+		dir = far.peer.Direction
+	}
+	body, err := l.offerCodecs(l.codecs.Codecs(), dir)
 	if err != nil {
 		tx.Reply(500, "Server Internal Error")
 		return
 	}
 	ok := tx.Response(200, "OK")
-	ok.AppendHeader(&sip.ContactHeader{Address: l.dlg.contact})
-	ok.AppendHeader(sip.NewHeader("Allow", allow))
-	setSDP(ok, body)
+	c.complete(l, tx.Request(), ok, body)
 	tx.Respond(ok)
 	c.await(l, ok, func(ack *sip.Request) {
 		d, r := parseBody(ack)
 		if r.status != 0 {
 			return // no answer: what was in force stays (some peers probe so)
+		}
+		if c.locked(l) {
+			d.Direction = sdp.SendRecv // an emergency call cannot be put aside
 		}
 		g, err := sdp.Agree(l.offer, l.offer, d.Codecs)
 		if err == nil {
@@ -229,8 +275,10 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 			return
 		}
 		l.codecs, l.ours = g.B, g.Ours
-		l.apply(far.peer.Direction)
-		far.apply(l.peer.Direction)
+		l.apply(dir)
+		if far != nil && !far.over {
+			far.apply(l.peer.Direction)
+		}
 	})
 }
 

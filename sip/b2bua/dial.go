@@ -10,6 +10,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
@@ -18,38 +19,56 @@ import (
 )
 
 const (
-	maxBranches  = 10                // phones of one user that ring together
+	maxBranches  = 20                // phones of one user that ring together
 	trunkSilence = 4 * time.Second   // no response at all from a trunk: the next one is tried
 	ringAtTrunk  = 180 * time.Second // timer C (RFC 3261 §16.6): outside it may ring so long
 )
 
 // dialUser rings all phones of the user that can be reached.
 func (c *Call) dialUser(u *site.User) {
-	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.refusal = refusal{status: 480, reason: "Temporarily Unavailable"}
+	c.ringsAt.Store(&u.ID)
+	c.ringPhones(u, c.decision.CallerID, nil)
+	if len(c.trying()) == 0 {
+		if !c.waitForPhone(u) {
+			c.feed(inExhausted, nil, nil)
+		}
+		return
+	}
+	c.ringing = c.after(c.decision.RingFor, c.ringTime)
+}
+
+// ringPhones rings the user's phones that can be reached and that only, where given, lets through. A phone that is in an
+// emergency call is rung by its callback alone.
+func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(elin.Caller) bool) {
 	for _, b := range registrar.Targets(c.agent.o.Bindings(u.ID)) {
-		if b.Flow == 0 || len(c.trying()) == maxBranches {
+		if b.Flow == 0 || len(c.trying()) == maxBranches || only != nil && !only(elin.Caller{Instance: b.Instance, Binding: b.URI}) {
 			continue
 		}
 		conn, ok := c.agent.o.Stack.Conn(uint64(b.Flow))
 		if !ok || conn.Closed() {
 			continue
 		}
-		if err := c.dialPhone(u, b, conn); err != nil {
+		if !c.emergency && c.agent.callsForHelp(conn) {
+			c.refusal = refusal{status: 486, reason: "Busy Here"}
+			continue
+		}
+		var target sip.Uri
+		err := sip.ParseUri(b.URI, &target)
+		if err == nil {
+			err = c.dialContact(u, b.Instance, b.URI, target, id, conn)
+		}
+		if err != nil {
 			c.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			if errors.Is(err, ErrNoPorts) {
-				c.refusal = refusal{503, "Service Unavailable"}
+				c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 			}
 		}
 	}
-	if len(c.trying()) == 0 {
-		c.feed(inExhausted, nil, nil)
-		return
-	}
-	c.ringing = c.after(c.decision.RingFor, c.ringTime)
 }
 
 func (c *Call) ringTime() {
-	c.refusal = refusal{480, "No Answer"}
+	c.refusal = refusal{status: 480, reason: "No Answer"}
 	c.timedOut = true
 	c.feed(inRingTime, nil, nil)
 }
@@ -66,37 +85,44 @@ func (c *Call) trying() []*leg {
 }
 
 func (c *Call) newBranch(side stack.Side) (*leg, error) {
-	l := &leg{call: c, name: fmt.Sprintf("b%d", len(c.branches)+1), side: side}
+	l := &leg{call: c, name: c.legName(), side: side, own: true}
 	if err := l.openMedia(); err != nil {
 		return nil, err
 	}
 	c.branches = append(c.branches, l)
+	c.legs = append(c.legs, l)
 	return l, nil
 }
 
-// dialPhone sends the INVITE for one binding over the phone's own connection (RFC 5626 §5.3).
-func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) error {
-	var target sip.Uri
-	if err := sip.ParseUri(b.URI, &target); err != nil {
-		return fmt.Errorf("contact %q: %w", b.URI, err)
-	}
+func (c *Call) legName() string { return fmt.Sprintf("b%d", len(c.legs)) }
+
+// dialContact sends the INVITE to one phone over its own connection (RFC 5626 §5.3); u is nil for a phone of nobody.
+func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Uri, id route.CallerID, conn *stack.Conn) error {
 	target.Headers = nil // they may not stand in a Request-URI (RFC 3261 §19.1.1)
 	l, err := c.newBranch(stack.Access)
 	if err != nil {
 		return err
 	}
-	l.user, l.instance, l.binding = u, b.Instance, b.URI
+	l.user, l.instance, l.binding = u, instance, binding
 	if dev, ok := c.site.DeviceByAddress(conn.Remote().Addr()); ok && dev.PlainRTP {
 		l.plainOK = true
 	}
 	domain := c.site.Doc().Site.Domain
+	to := sip.Uri{Scheme: "sip", User: target.User, Host: domain}
+	if u != nil {
+		to.User, l.shown = u.Extension, shownUser(u)
+	}
 	l.dlg = dialog{
 		callID: stack.NewCallID(),
-		local:  party{name: quoted(c.decision.CallerID.Name), uri: c.callerURI(domain), tag: stack.NewTag()},
-		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}},
+		local:  party{name: quoted(shownName(id)), uri: callerURI(id, domain), tag: stack.NewTag()},
+		remote: party{uri: to},
 		target: target, contact: contactFor(conn),
 	}
-	return c.sendInvite(l, conn, nil)
+	if err := c.sendInvite(l, conn, nil); err != nil {
+		c.dropBranch(l)
+		return err
+	}
+	return nil
 }
 
 // sendInvite offers media to the branch and sends its INVITE.
@@ -106,15 +132,22 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	if err != nil {
 		return err
 	}
+	l.body, l.extra = body, headers
+	return c.invites(l, conn)
+}
+
+// invites sends the branch's INVITE, again after a 422.
+func (c *Call) invites(l *leg, conn *stack.Conn) error {
 	req := l.dlg.request(sip.INVITE, conn)
 	if mf := c.invite.Request().MaxForwards(); mf != nil {
 		hops := sip.MaxForwardsHeader(min(mf.Val(), 70) - 1)
 		req.ReplaceHeader(&hops)
 	}
-	for _, h := range headers {
+	for _, h := range l.extra {
 		req.AppendHeader(h)
 	}
-	setSDP(req, body)
+	c.proposeTimer(l, req)
+	setSDP(req, l.body)
 	c.agent.addLeg(l)
 	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
 	if err != nil {
@@ -124,9 +157,9 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	return nil
 }
 
-// callerDirection is what the callee is offered: the caller's own direction.
+// callerDirection is what the callee is offered: the caller's own direction. Who is transferred to hears and is heard.
 func (c *Call) callerDirection() sdp.Direction {
-	if c.caller.peer != nil {
+	if c.moving == nil && c.caller.peer != nil {
 		return c.caller.peer.Direction
 	}
 	return sdp.SendRecv
@@ -151,29 +184,32 @@ func rank(up bool) int {
 // tryTrunk dials the next trunk; without one left the target is exhausted.
 func (c *Call) tryTrunk() {
 	if c.refusal.status == 0 {
-		c.refusal = refusal{503, "No Trunk Available"}
+		c.refusal = noTrunk
 	}
 	for len(c.trunks) > 0 {
 		t := c.trunks[0]
 		c.trunks = c.trunks[1:]
 		if !c.takeTrunk(t) {
 			c.log.Warn("trunk is full", "trunk", t.ID)
-			c.refusal = refusal{503, "No Trunk Available"}
+			c.refusal = noTrunk
 			continue
 		}
 		l, err := c.newBranch(stack.Trunk)
 		if err != nil {
 			c.agent.leaveTrunk(t)
-			c.refusal = refusal{503, "Service Unavailable"}
+			c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
+		l.shown = route.CallerID{Number: c.decision.Number}
 		c.onTrunk.Store(&t.ID)
 		l.patience = c.after(c.trunkPatience(), func() { c.giveUp(l, "no answer at all") })
 		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
 		return
 	}
-	c.feed(inExhausted, nil, nil)
+	if len(c.trying()) == 0 {
+		c.feed(inExhausted, nil, nil)
+	}
 }
 
 // giveUp leaves a trunk that does not answer for the next one. What it may still answer is cancelled or hung up: never
@@ -221,7 +257,11 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 		host, _, _ = net.SplitHostPort(t.Address)
 	}
 	self := conn.Contact().Addr().String()
-	number := c.numberFor(t)
+	number, id := c.outside.number, c.outside.caller
+	if c.dialsEmergency() {
+		number = c.decision.NumberFor(t)
+		id = route.CallerID{Number: c.shows(t), Name: id.Name}
+	}
 	to := sip.Uri{Scheme: "sip", User: number, Host: host, UriParams: sip.NewParams()}
 	if strings.HasPrefix(number, "urn:") {
 		if err := sip.ParseUri(number, &to); err != nil {
@@ -230,24 +270,9 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	} else {
 		to.UriParams.Add("user", "phone")
 	}
-	from := c.callerURI(self)
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(c.trunkName()), uri: from, tag: stack.NewTag()},
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(shownName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
 		remote: party{uri: to}, target: to, contact: contactFor(conn)}
-	return c.sendInvite(l, conn, c.assertedIdentity(self))
-}
-
-// numberFor is what the trunk is dialled: E.164, and for an emergency call what this trunk wants for it.
-func (c *Call) numberFor(t *site.Trunk) string {
-	if c.decision.Kind == route.Emergency {
-		switch t.EmergencyForm {
-		case "", "as-dialled":
-		case "urn":
-			return "urn:service:sos"
-		default:
-			return t.EmergencyForm
-		}
-	}
-	return c.decision.Number
+	return c.sendInvite(l, conn, assertedIdentity(id, self))
 }
 
 // dropBranch gives a failed branch's ports and place on the trunk back at once.
@@ -258,7 +283,11 @@ func (c *Call) dropBranch(l *leg) {
 		l.counted = false
 		c.agent.leaveTrunk(l.trunk)
 	}
-	if l.media != nil && !l.answered {
+	if l.media != nil && !l.answered && !l.closed {
+		if l.peer != nil {
+			l.stats = l.media.Stats()
+		}
+		l.closed = true
 		l.media.Close()
 	}
 	if c.early == l {
@@ -282,6 +311,8 @@ func (c *Call) response(in gotResponse) {
 		c.provisional(l, res)
 	case res.StatusCode < 300:
 		c.success(l, res)
+	case res.StatusCode == 422 && !l.cancelled && c.longerTimer(l, res):
+	case res.StatusCode < 400 && !l.cancelled && c.state.dials() && l.user != nil && c.redirect(l, res):
 	default:
 		l.pending = false
 		c.branchFailed(l, res.StatusCode)
@@ -289,7 +320,10 @@ func (c *Call) response(in gotResponse) {
 }
 
 func (c *Call) provisional(l *leg, res *sip.Response) {
-	if res.StatusCode == 100 || l.cancelled {
+	if res.StatusCode == 100 || l.answered {
+		return
+	}
+	if !c.acknowledge(l, res) || l.cancelled {
 		return
 	}
 	if len(res.Body()) > 0 && len(c.trying()) == 1 {
@@ -308,8 +342,16 @@ func (c *Call) success(l *leg, res *sip.Response) {
 		l.answered, l.pending = true, false
 		l.dlg.accepted(res)
 		l.peerTag.Store(l.dlg.remote.tag)
+		l.learn(res)
+		c.keepTimer(l, res)
 		if l.cancelled { // it crossed the CANCEL
 			c.hangUp(l, res)
+			return
+		}
+		if c.moving != nil && !c.usable(l, res) {
+			c.hangUp(l, res)
+			c.dismiss(l)
+			c.branchFailed(l, 488)
 			return
 		}
 		c.feed(inAnswer, l, res)
@@ -325,6 +367,10 @@ func (c *Call) success(l *leg, res *sip.Response) {
 
 // hangUp ends a branch that answered although nobody waits for it any more: a late 2xx after CANCEL.
 func (c *Call) hangUp(l *leg, res *sip.Response) {
+	if res == nil { // it was a pickup that came too late
+		c.dismiss(l)
+		return
+	}
 	l.ack(res.CSeq().SeqNo, nil)
 	l.bye()
 }
@@ -338,7 +384,7 @@ func (c *Call) branchFailed(l *leg, status int) {
 	l.status = status
 	wasCancelled := l.cancelled
 	c.dropBranch(l)
-	if c.state != Dialling || wasCancelled {
+	if !c.state.dials() || wasCancelled {
 		return
 	}
 	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)
@@ -364,8 +410,28 @@ func (c *Call) branchFailed(l *leg, status int) {
 // worst keeps the best refusal among the branches (RFC 3261 §16.7 step 6): a 6xx before all, then what says most.
 func (c *Call) worst(status int) {
 	if weight(status) > weight(c.refusal.status) || c.refusal.status == 0 {
-		c.refusal = refusal{status, reason(status)}
+		c.refusal = refusal{status, reason(status), true}
 	}
+}
+
+// noTrunk is what a caller hears when there is no way outside.
+var noTrunk = refusal{status: 480, reason: "No Trunk Available"}
+
+// shown is what a caller is told of a callee's status: what means something to a phone. A challenge, an extension or a
+// server's trouble on the other side means nothing, or the wrong thing: a phone would ask for a password, or leave.
+func shown(status int) int {
+	switch status {
+	case 403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606:
+		return status
+	case 406, 415:
+		return 488
+	case 408, 487:
+		return 480
+	}
+	if status >= 300 && status < 400 {
+		return 480
+	}
+	return 500
 }
 
 func weight(status int) int {

@@ -63,6 +63,9 @@ func (d *dialog) numbered(method sip.RequestMethod, seq uint32, c *stack.Conn) *
 	case sip.INVITE, sip.UPDATE:
 		req.AppendHeader(&sip.ContactHeader{Address: d.contact})
 		req.AppendHeader(sip.NewHeader("Allow", allow))
+		req.AppendHeader(sip.NewHeader("Supported", supported(c)))
+	case sip.NOTIFY:
+		req.AppendHeader(&sip.ContactHeader{Address: d.contact})
 	}
 	return req
 }
@@ -120,7 +123,40 @@ func dialogFrom(tx *stack.ServerTx) dialog {
 }
 
 // allow is what the box lets do within and outside of a dialog (RFC 3261 §20.5).
-const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE"
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER"
+
+// supported are the extensions that the box knows in calls (RFC 3261 §20.37). Replaces is for phones: an SBC has no
+// business with their calls.
+func supported(c *stack.Conn) string {
+	if c.Side() == stack.Trunk {
+		return "100rel, timer"
+	}
+	return "100rel, timer, replaces, norefersub"
+}
+
+// lists reports whether a header of comma-separated tokens names one; case does not matter. Supported also by its compact
+// name.
+func lists(m sip.Message, header, token string) bool {
+	names := []string{header}
+	if header == "supported" {
+		names = append(names, "k")
+	}
+	for _, name := range names {
+		for _, h := range m.GetHeaders(name) {
+			for v := range strings.SplitSeq(h.Value(), ",") {
+				if strings.EqualFold(strings.TrimSpace(v), token) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// knows reports whether the sender of m supports or requires an extension.
+func knows(m sip.Message, option string) bool {
+	return lists(m, "supported", option) || lists(m, "require", option)
+}
 
 // quoted makes a display name safe between quotes: sipgo writes it as it is.
 func quoted(name string) string {

@@ -43,6 +43,14 @@ type (
 	gotCancel     struct{}
 	gotCallerLost struct{}
 	gotStop       struct{ cause string }
+	// gotTake is an INVITE that wants to take part in this call: a pickup, a fetch from a parking place, Replaces.
+	gotTake struct{ take }
+	// gotAsk asks the call for the party that a dialog of it connects to, for an attended transfer. It is always
+	// answered by gotLeg.
+	gotAsk struct{ ask }
+	gotLeg struct{ reply }
+	// gotPhone: a phone of the user that a call waits for is back.
+	gotPhone struct{ userID string }
 	// gotTimer is a timer that ran out; a timer that was replaced meanwhile is ignored.
 	gotTimer struct{ t *timer }
 )
@@ -69,37 +77,46 @@ func (t *timer) stop() {
 	}
 }
 
-// post hands an input to the call; it is dropped when the call has ended.
-func (c *Call) post(in any) {
+// post hands an input to the call; false when the call has ended, and then the input never comes in.
+func (c *Call) post(in any) bool {
+	c.posting.RLock()
+	defer c.posting.RUnlock()
+	select {
+	case <-c.done:
+		return false
+	default:
+	}
 	select {
 	case c.inbox <- in:
-		select {
-		case <-c.done: // it came too late, and perhaps nobody looks any more
-			c.leave()
-		default:
-		}
+		return true
 	case <-c.done:
-		bury(in)
+		return false
 	}
 }
 
-// leave answers what came when the call had just ended: a request left without an answer would hold its transaction, and
-// the phone would wait for it. It is called after done is closed, from any goroutine.
-func (c *Call) leave() {
+// drain closes the inbox for good, and answers what lies in it and waits for an answer.
+func (c *Call) drain() {
+	close(c.done)
+	c.posting.Lock() // who was posting has posted or given up
+	defer c.posting.Unlock()
 	for {
 		select {
 		case in := <-c.inbox:
-			bury(in)
+			switch in := in.(type) {
+			case gotRequest:
+				if !in.leg.forward(in) {
+					in.tx.Reply(481, "Call/Transaction Does Not Exist")
+				}
+			case gotTake:
+				in.tx.Reply(481, "Call/Transaction Does Not Exist")
+			case gotAsk:
+				in.answer(reply{status: 481})
+			case gotLeg:
+				// Cannot be: a call waits for its replies before it ends.
+			}
 		default:
 			return
 		}
-	}
-}
-
-// bury answers a request to a call that is over.
-func bury(in any) {
-	if r, ok := in.(gotRequest); ok {
-		r.tx.Reply(481, "Call/Transaction Does Not Exist")
 	}
 }
 

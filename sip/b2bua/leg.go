@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/route"
 	"holdfast/sip/sdp"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
@@ -33,7 +35,16 @@ type leg struct {
 	peerTag atomic.Value  // string; the peer's tag, read by the agent
 	dlg     dialog
 
+	shown route.CallerID // the party as others see it
+	own   bool           // the Call-ID is the box's (RFC 3261 §14.1)
+
+	saved string // the key of the dialog in Dialogs; "": not there
+	takes *leg   // whose place a phone that takes part wants
+
+	uas       *stack.ServerTx // the INVITE of a phone that takes part in a running call
 	invite    *stack.ClientTx // a branch's INVITE
+	body      []byte          // what that offered, should it have to be sent again
+	extra     []sip.Header    // and with which headers
 	pending   bool            // a branch's final response is still to come
 	cancelled bool            // a branch that is given up
 	counted   bool            // it takes one of the trunk's calls
@@ -44,16 +55,26 @@ type leg struct {
 	answered bool               // a 2xx was received from or sent to this leg
 	acked    bool               // their 2xx was acknowledged by us
 	over     bool               // BYE sent or received
+	moved    *leg               // what the leg has become in another call
 	onAck    func(*sip.Request) // a 2xx of the box awaits its ACK
+	ackSeq   uint32             // with this CSeq
 	resend   *timer             // and is sent again until then
 
-	media MediaLeg
-	id    uint64           // session id of the box's o= line
-	local sdp.Local        // what the box said last
-	said  bool             // something was said
-	keys  []sdp.Crypto     // offered by the box and not answered yet
-	offer []sdp.Codec      // codecs offered by the box and not answered yet
-	peer  *sdp.Description // what the peer said last
+	reliable map[string]uint32 // last RSeq by the peer's tag (RFC 3262)
+	session  session           // RFC 4028
+	updates  bool              // the peer knows UPDATE
+
+	media  MediaLeg
+	closed bool             // media was closed
+	stats  LegStats         // at that time
+	id     uint64           // session id of the box's o= line
+	local  sdp.Local        // what the box said last
+	said   bool             // something was said
+	keys   []sdp.Crypto     // offered by the box and not answered yet
+	offer  []sdp.Codec      // codecs offered by the box and not answered yet
+	peer   *sdp.Description // what the peer said last
+	early  *sdp.Description // the answer that a branch has given before its 2xx
+	can    []sdp.Codec      // what the peer has shown to know
 
 	codecs    sdp.Stream // in force, numbered for sending to the peer
 	ours      sdp.Stream // in force, numbered as the peer sends
@@ -112,6 +133,9 @@ func (l *leg) openMedia() error {
 		return err
 	}
 	l.media = m
+	if l.id != 0 {
+		return nil // a dialog that goes on in another call keeps its o= line
+	}
 	var id [8]byte
 	rand.Read(id[:])
 	l.id = binary.BigEndian.Uint64(id[:]) >> 2 // numeric and below 2^62, as RFC 8866 §5.2 wants it
@@ -183,8 +207,25 @@ func (l *leg) takeAnswer(d *sdp.Description) error {
 	} else if d.Secure() {
 		return fmt.Errorf("%w: SRTP where plain RTP was offered", errBadReply)
 	}
-	l.peer = d
+	l.heardSDP(d)
 	return nil
+}
+
+// heardSDP notes what the peer said.
+func (l *leg) heardSDP(d *sdp.Description) {
+	l.peer = d
+	l.can = merge(sdp.Filter(d.Codecs), l.can)
+}
+
+// merge appends to a what only b has.
+func merge(a, b []sdp.Codec) []sdp.Codec {
+	out := slices.Clone(a)
+	for _, c := range b {
+		if len(out) < 32 && !slices.ContainsFunc(out, c.Same) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // takeOffer checks the security of the peer's offer and prepares the key that the answer will carry. The key in force
@@ -213,8 +254,14 @@ func (l *leg) takeOffer(d *sdp.Description) error {
 	case d.Secure() || !l.plainOK:
 		return errNoSRTP
 	}
-	l.peer = d
+	l.heardSDP(d)
 	return nil
+}
+
+// secures reports whether takeOffer would take the offer's security.
+func (l *leg) secures(d *sdp.Description) bool {
+	_, ok := sdp.SelectCrypto(d.Crypto)
+	return ok || !d.Secure() && l.plainOK
 }
 
 // answer describes the leg in answer to the peer's offer.
@@ -257,38 +304,98 @@ func (l *leg) connection() *stack.Conn {
 	if l.conn != nil && !l.conn.Closed() {
 		return l.conn
 	}
-	if l.user == nil {
-		return nil
-	}
-	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
-		same := l.instance != "" && b.Instance == l.instance || l.instance == "" && l.binding == b.URI
-		if !same || b.Flow == 0 {
-			continue
-		}
-		if c, ok := l.call.agent.o.Stack.Conn(uint64(b.Flow)); ok {
+	if l.trunk != nil {
+		if c, ok := l.call.agent.o.Trunks.Open(l.trunk.ID); ok {
 			l.use(c)
 			return c
 		}
+		return nil
 	}
-	return nil
+	if l.user == nil {
+		return nil
+	}
+	var back *stack.Conn
+	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
+		c, ok := l.call.agent.o.Stack.Conn(uint64(b.Flow))
+		switch {
+		case b.Flow == 0 || !ok:
+		case l.instance != "" && b.Instance == l.instance || l.instance == "" && l.binding == b.URI:
+			l.use(c)
+			return c
+		case l.instance == "" && b.Instance == "" && c.Remote().Addr() == l.source && back == nil:
+			back = c // it has no name of its own, and another port now
+		}
+	}
+	if back != nil {
+		l.use(back)
+	}
+	return back
 }
 
-// request starts a transaction in the dialog; do runs on the call's goroutine with its end.
+// request starts a transaction in the dialog; do runs on the call's goroutine with its end, once. A 2xx to an INVITE
+// that comes again is acknowledged again.
 func (l *leg) request(req *sip.Request, do func(*sip.Response, error)) {
 	c := l.connection()
 	if c == nil {
 		do(nil, stack.ErrConnClosed)
 		return
 	}
-	call := l.call
+	call, answered := l.call, false
+	once := func(res *sip.Response, err error) {
+		if answered {
+			if err == nil && res.StatusCode < 300 && req.Method == sip.INVITE {
+				l.ack(res.CSeq().SeqNo, nil)
+			}
+			return
+		}
+		answered = true
+		do(res, err)
+	}
 	_, err := c.Send(req, func(res *sip.Response, err error) {
 		if err == nil && res.StatusCode < 200 {
 			return
 		}
-		call.post(gotReply{l, res, err, do})
+		call.post(gotReply{l, res, err, once})
 	})
 	if err != nil {
 		do(nil, err)
+	}
+}
+
+// forward hands an input on when the leg's dialog has gone over to another call.
+func (l *leg) forward(in any) bool {
+	if l.moved == nil {
+		return false
+	}
+	switch in := in.(type) {
+	case gotRequest:
+		tx := in.tx
+		if !l.moved.call.post(gotRequest{l.moved, tx}) {
+			tx.Reply(481, "Call/Transaction Does Not Exist")
+		}
+	case gotAck:
+		l.moved.call.post(gotAck{l.moved, in.req})
+	}
+	return true
+}
+
+// identify finds which of the user's phones the leg is on, so that it is found again on a new connection.
+func (l *leg) identify() {
+	if l.user == nil || l.conn == nil {
+		return
+	}
+	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
+		if uint64(b.Flow) == l.conn.Flow() {
+			l.instance, l.binding = b.Instance, b.URI
+			return
+		}
+	}
+}
+
+// learn notes what a message says of its sender's abilities.
+func (l *leg) learn(m sip.Message) {
+	if len(m.GetHeaders("allow")) > 0 {
+		l.updates = lists(m, "allow", "UPDATE")
 	}
 }
 

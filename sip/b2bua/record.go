@@ -12,17 +12,20 @@ var ErrNoPorts = errors.New("no media ports left")
 
 // Why a call ended, in records.
 const (
-	causeBye       = "hangup"
-	causeCancelled = "cancelled"
-	causeLost      = "caller lost"
-	causeRefused   = "refused"
-	causeNoCodec   = "no common codec"
-	causeNoAck     = "no ACK"
-	causeDead      = "dialog dead"
-	causeSilence   = "media silence"
-	causeStopped   = "box stopped"
-	causeFault     = "fault"
-	causePreempted = "made room for an emergency call"
+	causeBye         = "hangup"
+	causeCancelled   = "cancelled"
+	causeLost        = "caller lost"
+	causeRefused     = "refused"
+	causeNoCodec     = "no common codec"
+	causeNoAck       = "no ACK"
+	causeDead        = "dialog dead"
+	causeSilence     = "media silence"
+	causeStopped     = "box stopped"
+	causeTransferred = "transferred" // the other party goes on in another call
+	causeExpired     = "session expired"
+	causeNoPrack     = "no PRACK"
+	causeFault       = "fault in the box"
+	causePreempted   = "made room for an emergency call"
 )
 
 // Record is what remains of a call. It holds no key.
@@ -52,12 +55,12 @@ func (c *Call) report() {
 	if c.agent.o.OnEnd == nil {
 		return
 	}
-	r := Record{ID: c.id, Began: c.began, Answered: c.answeredAt, Ended: time.Now(), From: c.caller.aor(), Dialled: c.query.Target,
-		Kind: c.decision.Kind.String(), Cause: c.cause, EndedBy: c.endedBy, Emergency: c.emergency, Status: c.refusal.status}
-	if c.caller.answered {
+	r := Record{ID: c.id, Began: c.began, Answered: c.answeredAt, Ended: time.Now(), From: c.legs[0].aor(), Dialled: clip(c.query.Target),
+		Kind: c.kind.String(), Cause: c.cause, EndedBy: c.endedBy, Emergency: c.emergency, Status: c.refusal.status}
+	if c.legs[0].answered {
 		r.Status = 200
 	}
-	if c.caller.trunk != nil {
+	if c.legs[0].trunk != nil {
 		r.From, _ = trunkCaller(c.invite.Request())
 	}
 	if c.callee != nil {
@@ -69,14 +72,18 @@ func (c *Call) report() {
 			r.EndedBy = "callee"
 		}
 	}
-	legs := append([]*leg{c.caller}, c.branches...)
-	for _, l := range legs {
-		lr := LegRecord{Name: l.name, Party: l.aor(), Side: stack.Side(l.side).String(), Codec: l.codecs.Audio.Name, Suite: l.send.Suite, Status: l.status}
-		if l.media != nil && l.peer != nil {
-			lr.Stats = l.media.Stats()
-		}
-		r.Legs = append(r.Legs, lr)
+	for _, l := range c.legs {
+		r.Legs = append(r.Legs, LegRecord{Name: l.name, Party: l.aor(), Side: stack.Side(l.side).String(), Codec: l.codecs.Audio.Name,
+			Suite: l.send.Suite, Status: l.status, Stats: l.stats})
 	}
 	c.log.Info("call ended", "cause", r.Cause, "by", r.EndedBy, "status", r.Status, "seconds", int(r.Ended.Sub(r.Began).Seconds()))
 	c.agent.o.OnEnd(r)
+}
+
+// clip bounds what a record repeats of a request.
+func clip(s string) string {
+	if len(s) > 128 {
+		return s[:128]
+	}
+	return s
 }

@@ -24,17 +24,49 @@ func TestTransitions(t *testing.T) {
 		{Dialling, inStop}:       {Over, []action{doRefuse, doEnd}},
 		{Answered, inAnswer}:     {Answered, []action{doHangUp}},
 		{Answered, inUnusable}:   {Over, []action{doRefuse, doEnd}},
+		{Answered, inPassOn}:     {Dialling, nil},
+		{Answered, inCancel}:     {Over, []action{doRefuse, doEnd}},
+		{Answered, inCallerLost}: {Over, []action{doEnd}},
 		{Answered, inAck}:        {Up, nil},
 		{Answered, inAckTime}:    {Over, []action{doEnd}},
 		{Answered, inBye}:        {Over, []action{doEnd}},
 		{Answered, inDead}:       {Over, []action{doEnd}},
-		{Answered, inStop}:       {Over, []action{doEnd}},
+		{Answered, inStop}:       {Over, []action{doRefuse, doEnd}},
 		{Up, inAnswer}:           {Up, []action{doHangUp}},
+		{Up, inRefer}:            {Transferring, []action{doDial}},
+		{Up, inPark}:             {Waiting, []action{doPark}},
+		{Up, inTaken}:            {Up, []action{doTake}},
+		{Up, inGiven}:            {Over, []action{doEnd}},
 		{Up, inAckTime}:          {Over, []action{doEnd}},
 		{Up, inBye}:              {Over, []action{doEnd}},
 		{Up, inDead}:             {Over, []action{doEnd}},
 		{Up, inStop}:             {Over, []action{doEnd}},
-		{Over, inAnswer}:         {Over, []action{doHangUp}},
+
+		{Transferring, inRinging}:   {Transferring, []action{doProgress}},
+		{Transferring, inEarly}:     {Transferring, []action{doProgress}},
+		{Transferring, inAnswer}:    {Up, []action{doJoin}},
+		{Transferring, inExhausted}: {Transferring, []action{doNext}},
+		{Transferring, inRingTime}:  {Transferring, []action{doStop, doNext}},
+		{Transferring, inRefused}:   {Up, []action{doStop, doKeep}},
+		{Transferring, inLeave}:     {Waiting, []action{doLeave}},
+		{Transferring, inAckTime}:   {Over, []action{doEnd}},
+		{Transferring, inBye}:       {Over, []action{doEnd}},
+		{Transferring, inDead}:      {Over, []action{doEnd}},
+		{Transferring, inStop}:      {Over, []action{doEnd}},
+
+		{Waiting, inAnswer}:    {Up, []action{doJoin}},
+		{Waiting, inTaken}:     {Up, []action{doStop, doTake}},
+		{Waiting, inExhausted}: {Waiting, []action{doNext}},
+		{Waiting, inRingTime}:  {Waiting, []action{doStop, doNext}},
+		{Waiting, inRefused}:   {Waiting, []action{doStop, doRecall}},
+		{Waiting, inParkTime}:  {Waiting, []action{doRecall}},
+		{Waiting, inNobody}:    {Over, []action{doEnd}},
+		{Waiting, inAckTime}:   {Over, []action{doEnd}},
+		{Waiting, inBye}:       {Over, []action{doEnd}},
+		{Waiting, inDead}:      {Over, []action{doEnd}},
+		{Waiting, inStop}:      {Over, []action{doEnd}},
+
+		{Over, inAnswer}: {Over, []action{doHangUp}},
 	}
 	for s := range states {
 		for in := range inputs {
@@ -51,7 +83,7 @@ func TestTransitions(t *testing.T) {
 }
 
 // TestAnyHistory holds for random lives: a call is connected at most once, released exactly once on its way to Over and
-// never again, refused only before it was acknowledged; a late answer is always hung up.
+// never again, refused only before it was acknowledged, handed on only within a transfer; a late answer is always hung up.
 func TestAnyHistory(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -67,13 +99,20 @@ func TestAnyHistory(t *testing.T) {
 					connected++
 				case doEnd:
 					ended++
+				case doJoin, doKeep, doLeave, doProgress, doRecall:
+					if before != Transferring && before != Waiting {
+						t.Fatalf("seed %d: action %d without a transfer, in %v", seed, a, before)
+					}
 				case doRefuse:
-					if before == Up || before == Over {
+					if before != Dialling && before != Answered {
 						t.Fatalf("seed %d: refused in %v", seed, before)
 					}
 				}
 			}
-			if in == inAnswer && before != Dialling && !slices.Contains(do, doHangUp) {
+			if in == inPassOn && before == Answered {
+				connected-- // what it was connected to was of no use
+			}
+			if in == inAnswer && !before.dials() && !slices.Contains(do, doHangUp) {
 				t.Fatalf("seed %d: late answer in %v is left alone", seed, before)
 			}
 			if before == Over && s != Over {

@@ -77,6 +77,9 @@ func (c *call) outbound(dialled string) Decision {
 	case !c.policy.serves(from.User):
 		return c.reject(503, "Service Unavailable")
 	}
+	if d, ok := c.feature(dialled); ok {
+		return d
+	}
 	u, n, err := c.site.Resolve(dialled)
 	if err != nil {
 		// An address of record is no number, but a phone may dial one that it was shown.

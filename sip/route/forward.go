@@ -32,13 +32,14 @@ func After(d Decision, o Outcome) Decision {
 	if c == nil || d.Kind == Reject {
 		return d
 	}
+	if d.Kind == Pickup || d.Kind == Park {
+		return c.reject(480, "Temporarily Unavailable") // nobody was rung
+	}
 	if d.Kind == Emergency || d.Callback {
 		return c.nextCallback(d)
 	}
 	u := d.User
-	next := d
-	next.Kind, next.User, next.Number, next.Trunks, next.CallerID, next.RingFor = Reject, nil, "", nil, CallerID{}, 0
-	next.Visited = slices.Clone(d.Visited) // two outcomes of one Decision must not share a tail
+	next := d.blank()
 	switch o {
 	case Busy:
 		return c.busy(next, u, 486, "Busy Here")
@@ -48,6 +49,30 @@ func After(d Decision, o Outcome) Decision {
 		return c.forward(next, u, targets(u).NoAnswer, c.reject(480, "Temporarily Unavailable"))
 	}
 	return c.unreachable(next, u)
+}
+
+// blank is the Decision to make the next one from.
+func (d Decision) blank() Decision {
+	d.Kind, d.User, d.Number, d.Trunks, d.CallerID, d.RingFor = Reject, nil, "", nil, CallerID{}, 0
+	d.Visited = slices.Clone(d.Visited) // two outcomes of one Decision must not share a tail
+	return d
+}
+
+// Redirect says what becomes of a call that one of by's phones sends on to another target (a 3xx, RFC 3261 §21.3): the
+// same as when by had configured it, with the same bounds. Nobody is redirected to an emergency number, and an
+// emergency call or a callback nowhere.
+func Redirect(d Decision, by *site.User, target string) Decision {
+	c := d.call
+	if c == nil || d.Kind != ToUser || by == nil || d.Callback {
+		return After(d, Unreachable)
+	}
+	target = dialled(target)
+	otherwise := c.reject(480, "Temporarily Unavailable")
+	if _, _, emergency := Recognise(c.site, target); emergency {
+		otherwise.Visited = d.Visited
+		return otherwise
+	}
+	return c.forward(d.blank(), by, target, otherwise)
 }
 
 // targets are a user's forward targets; none for no user.
@@ -84,7 +109,7 @@ func (c *call) forward(d Decision, by *site.User, target string, otherwise Decis
 	}
 	u, n, err := c.site.Resolve(target)
 	if err != nil {
-		return otherwise // site.Load refuses such a target
+		return otherwise // site.Load refuses such a target; a phone may name any
 	}
 	if u != nil && slices.Contains(d.Visited, u.ID) || u == nil && slices.Contains(d.Visited, string(n)) {
 		return otherwise

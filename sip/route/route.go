@@ -75,15 +75,19 @@ const (
 	ToUser                // ring the phones of User
 	ToTrunk               // send Number to Trunks
 	Emergency             // send Number to Trunks as each one's EmergencyForm says
+	Pickup                // take the call that rings at User
+	Park                  // fetch the call that is parked at Number, or park there the one that is transferred
 )
 
-func (k Kind) String() string { return [...]string{"reject", "user", "trunk", "emergency"}[k] }
+func (k Kind) String() string {
+	return [...]string{"reject", "user", "trunk", "emergency", "pickup", "park"}[k]
+}
 
 // Decision is what to do with a call. When that does not bring an answer, After says what is next.
 type Decision struct {
 	Kind     Kind
-	User     *site.User    // ToUser: whose phones ring. ToTrunk: whose cloud number it is, if any
-	Number   string        // ToTrunk: E.164. Emergency: the emergency number without prefix, or the urn
+	User     *site.User    // ToUser, Pickup: whose phones ring. ToTrunk: whose cloud number it is, if any
+	Number   string        // ToTrunk: E.164. Emergency: the emergency number without prefix, or the urn. Park: the place
 	Trunks   []*site.Trunk // in the order in which to try them; may be empty for Emergency only
 	CallerID CallerID
 	RingFor  time.Duration // ToUser: how long before it is NoAnswer

@@ -136,4 +136,12 @@ type Options struct {
 	MinExpires    int      `json:"min_expires_s,omitempty"`     // 423 below it, default 60
 	MaxContacts   int      `json:"max_contacts,omitempty"`      // per user, default 10
 	AllowedHosts  []string `json:"allowed_domains,omitempty"`   // further domains that mean this site (old cloud names)
+	Features      Features `json:"features,omitempty"`
+}
+
+// Features are the codes that people dial for what their phone has no key for: "*" or "#" and digits, or FeatureOff.
+type Features struct {
+	Pickup      string `json:"pickup,omitempty"`         // followed by an extension: take the call that rings there; default "*8"
+	Park        string `json:"park,omitempty"`           // followed by a place's digits: a call is transferred there, and fetched by dialling it; default "*5"
+	ParkTimeout int    `json:"park_timeout_s,omitempty"` // seconds before a parked call comes back to who parked it, default 120
 }

@@ -46,6 +46,9 @@ func fillDefaults(d *Document) {
 	o.MaxExpires = cmp.Or(o.MaxExpires, 600)
 	o.MinExpires = cmp.Or(o.MinExpires, 60)
 	o.MaxContacts = cmp.Or(o.MaxContacts, 10)
+	o.Features.Pickup = cmp.Or(o.Features.Pickup, "*8")
+	o.Features.Park = cmp.Or(o.Features.Park, "*5")
+	o.Features.ParkTimeout = cmp.Or(o.Features.ParkTimeout, 120)
 	for i := range d.Users {
 		u := &d.Users[i]
 		u.NoAnswerAfter = cmp.Or(u.NoAnswerAfter, o.NoAnswerAfter)

@@ -145,6 +145,7 @@ func (c *check) options() {
 	for i, host := range o.AllowedHosts {
 		c.host(at("options/allowed_domains", i), host)
 	}
+	c.features()
 }
 
 func (c *check) filled(path, s string) {

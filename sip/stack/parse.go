@@ -247,7 +247,8 @@ func isHost(s string) bool {
 }
 
 // supported option tags (RFC 3261 §19.2) that a request may require.
-var supported = map[string]bool{"outbound": true, "path": true, "from-change": true}
+var supported = map[string]bool{"outbound": true, "path": true, "from-change": true, "100rel": true, "timer": true, "replaces": true,
+	"norefersub": true}
 
 // title is a header's usual spelling for a reason phrase.
 func title(name string) string {
