@@ -158,7 +158,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	r.calls = b2bua.New(b2bua.Options{Log: slog.New(slog.DiscardHandler), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second,
 		Site: func() *site.Site { return r.site }, Policy: func() route.Policy { return route.Policy{Serve: true} },
 		Authenticate: r.access.Authenticate,
-		Bindings: func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
+		Bindings:     func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
 		OnEnd: func(b2bua.Record) {
 			r.mu.Lock()
 			r.records++
