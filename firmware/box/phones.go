@@ -89,7 +89,7 @@ func (b *Box) housekeeping(ctx context.Context) error {
 		for _, g := range b.registrar.Expire(now) {
 			b.forgetBindings(g.AOR)
 		}
-		if s := b.modes.state(); s.Mode == mode.Recovering && now.Sub(s.Since) > 2*time.Second && !b.warm() {
+		if s := b.modes.state(); (s.Mode == mode.Recovering || s.Mode == mode.Normal) && now.Sub(s.Since) > 2*time.Second && !b.warm() {
 			b.sendHome()
 		}
 	}
