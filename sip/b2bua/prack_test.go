@@ -115,8 +115,10 @@ func TestReliableEarlyMedia(t *testing.T) {
 
 // TestNoPrack: a caller that never acknowledges is refused, even if the callee has answered.
 func TestNoPrack(t *testing.T) {
+	t.Parallel()
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprint("answered ", answered), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, nil)
 			a, x := w.phone("1001"), w.sbc("sbc1")
 			o := a.reliableCall("912175550142", "Require", offer(pcmu))

@@ -89,6 +89,7 @@ func sameDialog(t *testing.T, bye *stack.ServerTx, callID string, after uint32) 
 
 // TestRestoreWaitsForTrunk: the SBC is not there at first.
 func TestRestoreWaitsForTrunk(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	d := SavedDialog{Key: "k", Trunk: "sbc1", CallID: "c", Local: "sip:a@b", LocalTag: "l", Remote: "sip:x@y", RemoteTag: "r", Target: "sip:x@127.0.0.1", Since: time.Now()}
 	w.Keep("k", d)

@@ -101,8 +101,10 @@ func (u *ua) answerTimed(every string, allows string) *outgoing {
 
 // TestSessionRefresh: the box refreshes by UPDATE, or by a re-INVITE that changes nothing.
 func TestSessionRefresh(t *testing.T) {
+	t.Parallel()
 	for _, method := range []sip.RequestMethod{sip.UPDATE, sip.INVITE} {
 		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, nil)
 			a, b := w.phone("1001"), w.phone("1002")
 			o := a.call("1002", pcmu)
@@ -136,7 +138,9 @@ func TestSessionRefresh(t *testing.T) {
 
 // TestSessionEnds: a refresh that nobody answers for, and one that does not come.
 func TestSessionEnds(t *testing.T) {
+	t.Parallel()
 	t.Run("dead peer", func(t *testing.T) {
+		t.Parallel()
 		w := newWorld(t, nil)
 		a, b := w.phone("1001"), w.phone("1002")
 		o := a.call("1002", pcmu)
@@ -150,6 +154,7 @@ func TestSessionEnds(t *testing.T) {
 		}
 	})
 	t.Run("no refresh", func(t *testing.T) {
+		t.Parallel()
 		w := newWorld(t, nil)
 		a, b := w.phone("1001"), w.phone("1002")
 		o := a.timedInvite("1002", "2")
