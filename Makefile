@@ -21,7 +21,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench clean host $(TARGETS)
+.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench bench-media soak clean host $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,12 @@ lint: ## staticcheck, shellcheck, known vulnerabilities
 
 bench: ## benchmarks with allocations; BENCH=pattern
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-media: ## the media relay beside rtpengine's user-space relay (root; installs it); ARGS=--json, ARGS='--rounds 1 --seconds 4'
+	@scripts/bench-media.sh $(ARGS)
+
+soak: ## 200 SRTP calls through the media relay for 10 minutes: nothing may grow (root); ARGS='--minutes 1 --calls 50'
+	@scripts/bench-media.sh soak $(ARGS)
 
 clean: ## removes what the build and the tests made
 	@rm -rf dist .cache

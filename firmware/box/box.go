@@ -175,7 +175,7 @@ func (b *Box) buildSIP() error {
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) }})
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
-		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, RetryAfter: b.retryAfter, OnEnd: b.callEnded,
+		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, OnEnd: b.callEnded,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	return nil
 }

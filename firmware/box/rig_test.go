@@ -151,13 +151,13 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	if _, real := o.net.(loopback); real {
 		r.relay, err = relay.New(relay.Config{AccessAddr: rigPhones, TrunkAddr: rigTrunk, PortMin: 20000, PortMax: 29999, Drain: 50 * time.Millisecond, Silence: rigSilence, Workers: 1})
 		must(err)
-		r.media = anchor{r.relay}
+		r.media = anchor{relay: r.relay}
 	} else {
 		r.media = &still{}
 	}
 	r.calls = b2bua.New(b2bua.Options{Log: slog.New(slog.DiscardHandler), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second,
 		Site: func() *site.Site { return r.site }, Policy: func() route.Policy { return route.Policy{Serve: true} },
-		Authenticate: r.access.Authenticate, RetryAfter: func() time.Duration { return time.Second },
+		Authenticate: r.access.Authenticate,
 		Bindings: func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
 		OnEnd: func(b2bua.Record) {
 			r.mu.Lock()

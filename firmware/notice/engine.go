@@ -125,6 +125,7 @@ func (n *Engine) read() {
 			n.m.raise(now, e.ID, e.Test, users)
 			n.o.Log.Warn("emergency call: people are told", "call", e.ID, "display", e.Display(), "test", e.Test, "desks", len(users))
 		}
+		n.m.retell(now, e.ID, len(warnings(e)))
 	}
 	for _, t := range slices.Clone(n.m.notices) {
 		if open[t.id] {

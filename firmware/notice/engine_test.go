@@ -296,6 +296,27 @@ func TestNobodyToRing(t *testing.T) {
 	})
 }
 
+// TestCallDoesNotGetOut: people are told more, at once.
+func TestCallDoesNotGetOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &phones{}
+		w := start(t, filepath.Join(t.TempDir(), "s"), p)
+		defer w.stop()
+		w.begin("c1", false)
+		time.Sleep(2 * time.Second)
+		w.must(w.journal.Add("c1", emergency.Step{Kind: emergency.NoTrunk}))
+		synctest.Wait()
+		_, texts, _ := p.seen()
+		if len(texts) != 2 || strings.Contains(texts[0], "another phone") || !strings.Contains(texts[1], "The call did not get out: call for help from another phone.") {
+			t.Errorf("%q", texts)
+		}
+		time.Sleep(time.Hour)
+		if _, texts, _ = p.seen(); len(texts) != 2 {
+			t.Errorf("%d texts", len(texts))
+		}
+	})
+}
+
 func TestText(t *testing.T) {
 	chicago, err := time.LoadLocation("America/Chicago")
 	if err != nil {
@@ -305,6 +326,10 @@ func TestText(t *testing.T) {
 		Caller: emergency.Caller{Name: "Guest", Number: "2204", Display: "Room 204"}}, ELIN: "+12175559000"}
 	const want = "911 ROOM 204 called at 14:02 CST by Guest, 2204. Place: Second floor. Address given: 100 Main St. Callback number: +12175559000. To acknowledge, take the ringing call and press 1."
 	if got := Text(e, chicago); got != want {
+		t.Error(got)
+	}
+	e.Ended, e.Steps = e.At.Add(time.Minute), []emergency.Step{{Kind: emergency.Restart}, {Kind: emergency.Restart}}
+	if got := Text(e, chicago); strings.Count(got, "The call was cut off.") != 1 {
 		t.Error(got)
 	}
 	if got := Text(emergency.Emergency{Facts: emergency.Facts{Number: "933", Test: true}}, time.UTC); !strings.Contains(got, "TEST 933 UNKNOWN PHONE called at") {

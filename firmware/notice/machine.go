@@ -57,6 +57,7 @@ type told struct {
 	id    string
 	test  bool
 	until time.Time // of a test
+	news  int       // how much there is to say beyond that somebody calls
 	desks []*desk
 }
 
@@ -66,6 +67,7 @@ type desk struct {
 	ringAt   time.Time
 	textAt   time.Time
 	sending  bool
+	stale    bool // what is being sent is not all there is to say
 	textDone bool
 }
 
@@ -84,6 +86,18 @@ func (m *machine) raise(now time.Time, id string, test bool, users []string) {
 	}
 	m.notices = append(m.notices, t)
 	m.silenced = false // the next call for help is news
+}
+
+// retell sends the text once more when there is more to say than before.
+func (m *machine) retell(now time.Time, id string, news int) {
+	t := m.find(id)
+	if t == nil || news <= t.news {
+		return
+	}
+	t.news = news
+	for _, d := range t.desks {
+		d.textDone, d.textAt, d.stale = false, now, d.sending
+	}
 }
 
 // clear ends the telling of a call.
@@ -110,7 +124,9 @@ func (m *machine) rung(now time.Time, user string) {
 // sent says what became of a text; one that is done is not sent again.
 func (m *machine) sent(now time.Time, id, user string, done bool) {
 	if d := m.find(id).desk(user); d != nil {
-		d.sending, d.textDone, d.textAt = false, done, now.Add(m.s.MessageEvery)
+		if d.sending, d.textDone, d.textAt = false, done, now.Add(m.s.MessageEvery); d.stale {
+			d.stale, d.textDone, d.textAt = false, false, now
+		}
 	}
 }
 

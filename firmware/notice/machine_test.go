@@ -84,6 +84,16 @@ func TestMachine(t *testing.T) {
 			41   tick → message:a:desk
 			42   sent a desk →
 			999  tick →`,
+		"more to say: the text goes out again, also where it was on its way": `
+			0    raise a desk,guard → ring:a:desk ring:a:guard
+			0.5  tick → message:a:desk message:a:guard
+			1    sent a desk
+			2    news a 1 → message:a:desk
+			2    news a 1 →
+			3    sent a guard → message:a:guard
+			4    sent a guard →
+			4    sent a desk →
+			40   news b 1 →`,
 		"nobody to ring": `
 			0    raise a  →
 			50   test t  →
@@ -109,6 +119,8 @@ func TestMachine(t *testing.T) {
 				switch f[1] {
 				case "raise", "test":
 					m.raise(now, f[2], f[1] == "test", strings.FieldsFunc(f[3], func(r rune) bool { return r == ',' }))
+				case "news":
+					m.retell(now, f[2], 1)
 				case "rung":
 					m.rung(now, f[2])
 				case "sent", "lost":

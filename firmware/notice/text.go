@@ -7,6 +7,22 @@ import (
 	"holdfast/firmware/emergency"
 )
 
+// warnings is what went so wrong with a call that people must know: they may be the only ones who can help.
+func warnings(e emergency.Emergency) (out []string) {
+	noTrunk, lost := false, false
+	for _, s := range e.Steps {
+		switch {
+		case s.Kind == emergency.NoTrunk && !noTrunk:
+			noTrunk = true
+			out = append(out, "The call did not get out: call for help from another phone.")
+		case s.Kind == emergency.Restart && !e.Open() && !lost:
+			lost = true
+			out = append(out, "The call was cut off.")
+		}
+	}
+	return out
+}
+
 // Text is the notice in words, short enough to read aloud: that somebody called for help, from where, the address that
 // the PSAP was given, and the number under which the PSAP calls back.
 func Text(e emergency.Emergency, at *time.Location) string {
@@ -23,6 +39,9 @@ func Text(e emergency.Emergency, at *time.Location) string {
 		b.WriteString(" by " + strings.Join(who, ", "))
 	}
 	b.WriteString(".")
+	for _, w := range warnings(e) {
+		b.WriteString(" " + w)
+	}
 	if e.Place != "" {
 		b.WriteString(" Place: " + e.Place + ".")
 	}

@@ -22,6 +22,10 @@ func (l *Leg) receiveControl(r *Route, k *latch, pkt []byte, from netip.AddrPort
 		l.drop(stranger)
 		return
 	}
+	if r.verbatim {
+		l.receiveSharedControl(r, k, pkt, from, now)
+		return
+	}
 	pkt, err := l.openControl(e, pkt, now)
 	if err != nil {
 		l.refuse(err)
@@ -34,20 +38,26 @@ func (l *Leg) receiveControl(r *Route, k *latch, pkt []byte, from netip.AddrPort
 	}
 	k.authenticated(e, from, now)
 	l.heard.Store(int64(now))
-	in.About = in.About && l.tx.started
-	if in.About {
-		l.count.peerLost.Store(uint32(in.Block.FractionLost))
-		if rtt := l.reports.roundTrip(in.Block, now); rtt > 0 {
-			l.count.rtt.Store(int64(rtt))
-		}
+	if in.About = in.About && l.tx.started; in.About {
+		l.learn(in, now)
 	}
 	switch {
 	case r.to == nil:
 		l.drop(unconnected)
 	case !r.to.toPeer:
 		l.drop(held)
+	case r.to.shared:
+		l.drop(unkeyed)
 	default:
 		l.forwardReport(r, in, now)
+	}
+}
+
+// learn keeps what the peer reports about the stream to it.
+func (l *Leg) learn(in rtp.Report, now time.Duration) {
+	l.count.peerLost.Store(uint32(in.Block.FractionLost))
+	if rtt := l.reports.roundTrip(in.Block, now); rtt > 0 {
+		l.count.rtt.Store(int64(rtt))
 	}
 }
 
@@ -66,13 +76,18 @@ func (l *Leg) forwardReport(r *Route, in rtp.Report, now time.Duration) {
 			return
 		}
 	}
-	socket, k, at := to.rtcp, &to.control, peer.remoteRTCP
-	if peer.mux {
-		socket, k, at = to.rtp, &to.media, peer.remote
+	to.sendControl(peer, pkt)
+}
+
+// sendControl sends a sealed report to the leg's peer.
+func (l *Leg) sendControl(e *endpoint, pkt []byte) {
+	socket, k, at := l.rtcp, &l.control, e.remoteRTCP
+	if e.mux {
+		socket, k, at = l.rtp, &l.media, e.remote
 	}
-	k.follow(peer.turn, at)
+	k.follow(e.turn, at)
 	if !socket.Send(pkt, k.at) {
-		to.count.sendErrors.Add(1)
+		l.count.sendErrors.Add(1)
 	}
 }
 

@@ -207,3 +207,43 @@ func TestDigitsAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", a)
 	}
 }
+
+// FuzzDigits: whatever reports come, there is no more than one digit for each, none without one, and no key stays down.
+func FuzzDigits(f *testing.F) {
+	f.Add([]byte{5, 0x0a, 0, 160, 1, 0, 5, 0x8a, 1, 64, 1, 0}, true)
+	f.Add([]byte{1, 0x0a, 0xff, 0xff, 1, 0, 1, 0x0a, 0, 10, 1, 9, 16, 0x80, 0, 0, 200, 3}, false)
+	s := newStage(f, "", "")
+	buffer := make([]byte, udp.MaxPacket+udp.TailRoom)
+	f.Fuzz(func(t *testing.T, b []byte, marker bool) {
+		s.a.ssrc++
+		sequence, stamp, reports, digits := uint16(0), uint32(0), 0, 0
+		take := func() {
+			for len(s.session.Events()) > 0 {
+				if e := <-s.session.Events(); e.Digit == 0 || e.For < 0 {
+					t.Fatalf("event %+v", e)
+				}
+				digits++
+			}
+		}
+		// Six bytes are a report: its body, how far its number is off, how far its timestamp; in the last one's upper bits the time.
+		for ; len(b) >= 6; b = b[6:] {
+			sequence += uint16(int8(b[4]))
+			stamp += uint32(b[5]&0x0f) * 80
+			s.now += time.Duration(b[5]>>4) * 40 * time.Millisecond
+			pkt := buffer[:rtp.FixedSize+rtp.EventSize]
+			rtp.Header{PayloadType: 101, Sequence: sequence, Timestamp: stamp, SSRC: s.a.ssrc, Marker: marker}.Put(pkt)
+			copy(pkt[rtp.FixedSize:], b[:4])
+			reports++
+			rtpPort{s.la}.Receive(pkt, s.a.stream.Remote, s.now)
+			s.tick(1)
+			take()
+		}
+		s.now += time.Second
+		if _, more := s.tick(1); more || s.la.keypad.down {
+			t.Fatal("a key stays down")
+		}
+		if take(); digits > reports {
+			t.Fatalf("%d digits out of %d reports", digits, reports)
+		}
+	})
+}

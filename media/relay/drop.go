@@ -15,13 +15,14 @@ const (
 	payload                   // payload type not negotiated, or with no counterpart
 	late                      // belongs before the last change of source, or was sent before
 	unsealed                  // could not be sealed
+	unkeyed                   // could not be sealed: the other peer's key is a third one's
 	covered                   // the other peer hears a prompt instead
 	unread                    // a digit for which the call had no room
 	reasons
 )
 
 var reasonNames = [reasons]string{
-	"garbage", "malformed", "early", "stranger", "forged", "replayed", "unconnected", "held", "payload", "late", "unsealed", "covered", "unread",
+	"garbage", "malformed", "early", "stranger", "forged", "replayed", "unconnected", "held", "payload", "late", "unsealed", "unkeyed", "covered", "unread",
 }
 
 // drop counts a packet that the peer, or somebody in its name, sent. What is held or has nowhere to go is not the peer's fault.

@@ -118,8 +118,19 @@ func newKey(t testing.TB, suite string) (Crypto, *pion.Context) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := make([]byte, info.Key+info.Salt)
-	rand.Read(key)
+	c := Crypto{Suite: suite, Key: make([]byte, info.Key+info.Salt)}
+	rand.Read(c.Key)
+	return c, contextOf(t, c)
+}
+
+// contextOf is pion's context under a key.
+func contextOf(t testing.TB, crypto Crypto) *pion.Context {
+	t.Helper()
+	info, err := srtp.ParseSuite(crypto.Suite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := crypto.Key
 	profile := map[string]pion.ProtectionProfile{
 		"AES_CM_128_HMAC_SHA1_80": pion.ProtectionProfileAes128CmHmacSha1_80,
 		"AES_CM_128_HMAC_SHA1_32": pion.ProtectionProfileAes128CmHmacSha1_32,
@@ -127,12 +138,12 @@ func newKey(t testing.TB, suite string) (Crypto, *pion.Context) {
 		"AES_256_CM_HMAC_SHA1_32": pion.ProtectionProfileAes256CmHmacSha1_32,
 		"AEAD_AES_128_GCM":        pion.ProtectionProfileAeadAes128Gcm,
 		"AEAD_AES_256_GCM":        pion.ProtectionProfileAeadAes256Gcm,
-	}[suite]
+	}[crypto.Suite]
 	c, err := pion.CreateContext(key[:info.Key], key[info.Key:], profile, pion.SRTPReplayProtection(64), pion.SRTCPReplayProtection(64))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Crypto{Suite: suite, Key: key}, c
+	return c
 }
 
 func listen(t testing.TB) *net.UDPConn {

@@ -50,7 +50,7 @@ func (f fingerprint) is(other fingerprint) bool {
 }
 
 // change makes k, a copy, use other keys, and keeps the contexts of those that stay. After an error k is of no use; the original is.
-func (k *keys) change(scratch *srtp.Scratch, recv, send Crypto) error {
+func (k *keys) change(scratch *srtp.Scratch, recv, send Crypto, shared bool) error {
 	if m := send.mark(); !m.is(k.sendMark) {
 		for _, old := range k.used {
 			if m.is(old) {
@@ -58,13 +58,16 @@ func (k *keys) change(scratch *srtp.Scratch, recv, send Crypto) error {
 			}
 		}
 		var sealer *srtp.Sealer
-		if send.Suite != "" {
+		if _, err := srtp.ParseSuite(send.Suite); shared && err != nil {
+			return err
+		}
+		if send.Suite != "" && !shared {
 			var err error
 			if sealer, err = scratch.NewSealer(send.Suite, send.Key, send.MKI); err != nil {
 				return err
 			}
 		}
-		if k.send != nil {
+		if k.sendMark != (fingerprint{}) {
 			from := max(0, len(k.used)-rememberedKeys+1)
 			k.used = append(append([]fingerprint(nil), k.used[from:]...), k.sendMark)
 		}

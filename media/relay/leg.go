@@ -14,6 +14,7 @@ import (
 // Leg is one side's sockets: RTP and, one port above, RTCP.
 type Leg struct {
 	session   *Session
+	side      Side
 	w         *worker
 	local     netip.AddrPort
 	rtp, rtcp *udp.Socket
@@ -56,7 +57,7 @@ func newLeg(s *Session, side Side) (*Leg, error) {
 	default:
 		return nil, fmt.Errorf("media leg: no side %d", side)
 	}
-	l := &Leg{session: s, w: s.worker, cname: rand.Text()}
+	l := &Leg{session: s, side: side, w: s.worker, cname: rand.Text()}
 	var failed error
 	for range bindTries {
 		port, ok := s.relay.take(s.emergency)
@@ -118,6 +119,7 @@ func (l *Leg) compile() {
 	r := &Route{from: l.endpoint, link: l.session.links, play: l.play.in(l.endpoint)}
 	if l.with != nil && l.with.endpoint != nil {
 		r.to, r.leg, r.cover = l.with.endpoint, l.with, l.with.play
+		r.verbatim = l.verbatim()
 	}
 	l.route.Store(r)
 	if r.play != nil {

@@ -19,7 +19,13 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 		return
 	}
 	received := len(pkt)
-	pkt, err := l.open(e, pkt, now)
+	var sealed []byte // as it came, where it goes on so
+	var err error
+	if r.verbatim {
+		pkt, sealed, err = l.openShared(e, pkt, now)
+	} else {
+		pkt, err = l.open(e, pkt, now)
+	}
 	if err != nil {
 		l.refuse(err)
 		return
@@ -29,10 +35,12 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 		l.drop(malformed)
 		return
 	}
-	body, err := h.Payload(pkt)
-	if err != nil {
-		l.drop(malformed)
-		return
+	var body []byte
+	if len(sealed) != len(pkt) { // else it is still encrypted
+		if body, err = h.Payload(pkt); err != nil {
+			l.drop(malformed)
+			return
+		}
 	}
 	l.media.authenticated(e, from, now)
 	l.heard.Store(int64(now))
@@ -56,6 +64,10 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 	case !r.to.toPeer:
 		r.leg.tx.source = source{} // what comes after the hold begins anew: the pause was no loss
 		l.drop(held)
+	case r.verbatim:
+		l.passOn(r, sealed)
+	case r.to.shared:
+		l.drop(unkeyed)
 	default:
 		l.forward(r, h, k, pkt, body, now)
 	}
@@ -91,6 +103,9 @@ func (l *Leg) forward(r *Route, h rtp.Header, k kind, pkt, body []byte, now time
 
 // transmit seals a numbered packet, in place, and sends it to the leg's peer. An error is the seal's.
 func (l *Leg) transmit(e *endpoint, pkt []byte, octets int) error {
+	if e.shared {
+		return errPeersKey
+	}
 	if e.send != nil {
 		var err error
 		if pkt, err = e.send.RTP(pkt); err != nil {

@@ -34,6 +34,7 @@ type play struct {
 //
 // While the peer is to receive nothing (ToPeer is false) the prompt stands still, so that a held peer hears music only if its Stream
 // says so. Before the first Set it waits. When Set changes the codec, it goes on in the new one, and ends if it does not exist in it.
+// Errors: ErrNoEncoding; ErrShared while the leg seals with the other peer's key; ErrClosed.
 func (l *Leg) Play(p *prompt.Prompt, o PlayOptions) (uint64, error) {
 	s := l.session
 	s.mu.Lock()
@@ -41,7 +42,13 @@ func (l *Leg) Play(p *prompt.Prompt, o PlayOptions) (uint64, error) {
 	if l.closed {
 		return 0, ErrClosed
 	}
+	if p == nil {
+		return 0, errors.New("play: there is no prompt")
+	}
 	next := &play{number: s.relay.plays.Add(1), prompt: p, PlayOptions: o}
+	if l.endpoint != nil && l.endpoint.shared {
+		return 0, fmt.Errorf("play %s: %w", p.Name(), errShare("the box has none of its own for the leg"))
+	}
 	if l.endpoint != nil && next.in(l.endpoint).frames == nil {
 		return 0, fmt.Errorf("play %s: %w (%s)", p.Name(), ErrNoEncoding, l.endpoint.named())
 	}

@@ -182,6 +182,39 @@ func TestNothingIsMixed(t *testing.T) {
 	c.a.hears("the other way")
 }
 
+// One phone holds the other: the held one hears music in the same stream, the holder nothing, and both go on afterwards.
+func TestHoldMusic(t *testing.T) {
+	c := newCall(t, run(t, config()), "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_32")
+	c.set(t)
+	c.a.say(c.la, "wait a moment")
+	last := c.b.hears("wait a moment")
+	holder := c.a.stream
+	holder.ToPeer, holder.FromPeer = false, false
+	set(t, c.la, holder)
+	music := newFrames(t, "PCMU", 3)
+	startPlay(t, c.lb, newPrompt(t, music), PlayOptions{Loop: true})
+	for i := range 4 {
+		pkt := c.b.hearsFrame(music, i%3)
+		follows(t, last, pkt)
+		last = pkt
+	}
+	c.b.say(c.lb, "into the void")
+	eventually(t, "the holder is spared", func() bool { return c.relay.Counts().Drops["held"] == 1 })
+	c.lb.StopPlay()
+	set(t, c.la, c.a.stream)
+	c.a.say(c.la, "back again")
+	for string(last.Payload) != "back again" {
+		pkt := c.b.hear()
+		follows(t, last, pkt)
+		if int32(pkt.Timestamp-last.Timestamp) < 160 {
+			t.Errorf("%d after what was before it", int32(pkt.Timestamp-last.Timestamp))
+		}
+		last = pkt
+	}
+	c.b.say(c.lb, "good")
+	c.a.hears("good")
+}
+
 // Ring-back ends by itself when early media comes.
 func TestYield(t *testing.T) {
 	c := newCall(t, run(t, config()), "", "AES_CM_128_HMAC_SHA1_80")
@@ -301,6 +334,54 @@ func TestPlayBeforeSet(t *testing.T) {
 	b.hearsFrame(frames, 1)
 	if e := nextEvent(t, s); e.Done != n || e.Leg != l {
 		t.Errorf("event %+v", e)
+	}
+}
+
+// The program's own prompts, over SRTP: every frame arrives as it was encoded, and the end comes when the last one has been heard.
+func TestDefaultPrompts(t *testing.T) {
+	set, err := prompt.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, codec := range []struct {
+		name  string
+		audio Payload
+	}{{"opus", Payload{96, 48000}}, {"PCMU", Payload{0, 8000}}, {"PCMA", Payload{8, 8000}}, {"G729", Payload{18, 8000}}} {
+		t.Run(codec.name, func(t *testing.T) {
+			s := newStage(t, "", "AES_256_CM_HMAC_SHA1_80")
+			s.b.stream.Audio, s.b.stream.Codec = codec.audio, codec.name
+			if err := s.lb.Set(s.b.stream); err != nil {
+				t.Fatal(err)
+			}
+			p := set.Prompt(prompt.NotInService)
+			frames := p.For(codec.name, codec.audio.Clock)
+			began := s.now
+			n := startPlay(t, s.lb, p, PlayOptions{})
+			var last *pionrtp.Packet
+			for i := 0; i < frames.Len(); {
+				if sent, _ := s.tick(1); sent == 0 {
+					continue
+				}
+				pkt := s.b.hearsFrame(frames, i)
+				if last != nil {
+					follows(t, last, pkt)
+					if d := pkt.Timestamp - last.Timestamp; d != frames.Step() {
+						t.Fatalf("frame %d lies %d after the one before", i, d)
+					}
+				}
+				last = pkt
+				i++
+			}
+			for len(s.session.Events()) == 0 {
+				s.tick(1)
+			}
+			if e := nextEvent(t, s.session); e.Done != n {
+				t.Errorf("event %+v", e)
+			}
+			if took := s.now - began; took < p.Duration() || took > p.Duration()+5*tickPeriod {
+				t.Errorf("%v of prompt took %v", p.Duration(), took)
+			}
+		})
 	}
 }
 
@@ -425,6 +506,9 @@ func TestPlayAfterTheEnd(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	s.lb.StopPlay()
+	if _, err := s.la.Play(nil, PlayOptions{}); err == nil {
+		t.Error("nothing is played, and no error")
+	}
 	startPlay(t, s.la, p, PlayOptions{Loop: true})
 	s.session.Close()
 	if len(s.la.w.players.now()) != 0 {

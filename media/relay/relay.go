@@ -34,6 +34,7 @@ type Config struct {
 	Silence               time.Duration // neither RTP nor RTCP for so long is an event; 0: never
 	Reserved              int           // port pairs kept for emergency calls
 	DSCP                  int           // of every packet sent; 46 is EF (RFC 3246)
+	SharedKeys            bool          // lets two phones have each other's keys (Stream.Shared)
 	Workers               int           // threads; 0: half as many as cores, which leaves room for signalling
 	Log                   *slog.Logger
 }

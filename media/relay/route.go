@@ -14,6 +14,7 @@ type endpoint struct {
 	mux          bool
 	fixed        bool // no latching: plain RTP, or an address that is configured
 	toPeer       bool
+	shared       bool // what the peer opens, somebody else seals: the box must not
 	cn           bool
 	audio, event Payload
 	codec        string   // of audio, as in a=rtpmap; empty: not known
@@ -34,6 +35,8 @@ type Route struct {
 	from *endpoint // whose packets
 	to   *endpoint // nil: nowhere
 	leg  *Leg      // to's
+
+	verbatim bool // from's packets go on as they are, once verified
 
 	play  *play // what the box itself sends to from's peer; nil: nothing
 	cover *play // what it sends to to's peer, which hides from's audio; nil: nothing

@@ -14,7 +14,8 @@ type Session struct {
 
 	mu     sync.Mutex // before Relay.mu
 	legs   []*Leg
-	links  uint32 // Connects so far
+	theirs []fingerprint // keys that peers have sealed with, oldest first
+	links  uint32        // Connects so far
 	closed bool
 }
 

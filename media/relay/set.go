@@ -22,8 +22,11 @@ func (l *Leg) Set(stream Stream) error {
 	if l.closed {
 		return ErrClosed
 	}
+	if err := l.mayShare(stream); err != nil {
+		return fmt.Errorf("set media stream: %w", err)
+	}
 	next := l.keys
-	if err := next.change(l.w.scratch, stream.Recv, stream.Send); err != nil {
+	if err := next.change(l.w.scratch, stream.Recv, stream.Send, stream.Shared); err != nil {
 		return fmt.Errorf("set media stream: %w", err)
 	}
 	e := &endpoint{
@@ -33,6 +36,7 @@ func (l *Leg) Set(stream Stream) error {
 		mux:        stream.Mux,
 		fixed:      stream.FixedSource || stream.Recv.Suite == "",
 		toPeer:     stream.ToPeer,
+		shared:     stream.Shared,
 		cn:         stream.CN,
 		audio:      stream.Audio,
 		codec:      stream.codec(),
@@ -56,6 +60,7 @@ func (l *Leg) Set(stream Stream) error {
 	}
 	retired := l.keys.without(next)
 	l.keys, l.endpoint = next, e
+	l.session.remember(next.recvMark)
 	l.compile()
 	if l.with != nil {
 		l.with.compile()

@@ -43,6 +43,8 @@ type Counts struct {
 	PortsUsed, PortsFree, PortsDrained int               // pairs; drained: in the pause before reuse
 	RxPackets, TxPackets               uint64            // RTP and RTCP, received on any socket and sent
 	SendErrors                         uint64            // the kernel refused to send: no room, no route, port closed
+	SendFull                           uint64            // of these, because a queue was full
+	Missed                             uint64            // arrived, but the relay did not come in time and a socket's queue was full
 	RecvErrors                         uint64            // the kernel reported an error instead of a packet
 	Drops                              map[string]uint64 // by reason
 }
@@ -59,6 +61,8 @@ func (r *Relay) Counts() Counts {
 		c.RxPackets += n.Received + n.Oversized
 		c.TxPackets += n.Sent
 		c.SendErrors += n.SendErrors
+		c.SendFull += n.SendFull
+		c.Missed += n.Missed
 		c.RecvErrors += n.RecvErrors
 		c.Drops["oversized"] += n.Oversized
 		for i, name := range reasonNames {

@@ -31,6 +31,11 @@ func newStepper(t testing.TB, suiteA, suiteB string) *stepper {
 	c := newCall(t, newRelay(t, config()), suiteA, suiteB)
 	t.Cleanup(c.session.Close)
 	c.set(t)
+	return stepperOf(t, c, suiteA)
+}
+
+func stepperOf(t testing.TB, c *call, suiteA string) *stepper {
+	t.Helper()
 	s := &stepper{
 		port: rtpPort{c.la}, from: c.a.stream.Remote, now: time.Second,
 		clear: make([]byte, 172), buffer: make([]byte, udp.MaxPacket+udp.TailRoom),
@@ -120,13 +125,16 @@ func BenchmarkStep(b *testing.B) {
 		{"AES-CM to GCM", "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"},
 		{"GCM to GCM", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"},
 	} {
-		b.Run(bb.name, func(b *testing.B) {
-			s := newStepper(b, bb.from, bb.to)
-			b.ReportAllocs()
-			for b.Loop() {
-				s.port.Receive(s.load(b), s.from, s.now)
-			}
-		})
+		b.Run(bb.name, func(b *testing.B) { newStepper(b, bb.from, bb.to).bench(b) })
+	}
+	b.Run("AES-CM shared", func(b *testing.B) { newSharedStepper(b, "AES_CM_128_HMAC_SHA1_80").bench(b) })
+	b.Run("GCM shared", func(b *testing.B) { newSharedStepper(b, "AEAD_AES_128_GCM").bench(b) })
+}
+
+func (s *stepper) bench(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		s.port.Receive(s.load(b), s.from, s.now)
 	}
 }
 

@@ -27,6 +27,7 @@ type Stream struct {
 	CN          bool           // comfort noise (RFC 3389, payload type 13) passes
 	ToPeer      bool           // the box may send to the peer (false: peer holds or inactive)
 	FromPeer    bool           // the peer sends; false suspends silence detection
+	Shared      bool           // Send is the key that the connected peer seals with: the box never does (Config.SharedKeys)
 	FixedSource bool           // a device whose address is configured: no latching
 }
 

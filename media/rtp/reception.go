@@ -58,6 +58,9 @@ func (r *Reception) Packet(h Header, clock uint32, now time.Duration) {
 	r.transit, r.timed, r.clock = transit, true, clock
 }
 
+// SSRC is the stream that is arriving; 0 if none is.
+func (r *Reception) SSRC() uint32 { return r.ssrc }
+
 // Lost is the number of packets that never came. Duplicates and late packets can make up for losses, but never below zero.
 func (r *Reception) Lost() uint64 {
 	if !r.started {

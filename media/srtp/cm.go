@@ -77,7 +77,7 @@ func (c *cm) xor(k *counter, b []byte, ssrc uint32, index uint64) {
 	}
 }
 
-func (c *cm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte, error) {
+func (c *cm) openRTP(pkt []byte, header int, ssrc uint32, index uint64, decrypt bool) ([]byte, error) {
 	at := len(pkt) - c.tag
 	body := at - len(c.mki)
 	if body < header {
@@ -90,7 +90,9 @@ func (c *cm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte,
 	if !c.hasher.verify(&c.rtp.mac, pkt[at:], pkt[:body], c.extra[:]) {
 		return nil, ErrAuth
 	}
-	c.xor(&c.rtp, pkt[header:body], ssrc, index)
+	if decrypt {
+		c.xor(&c.rtp, pkt[header:body], ssrc, index)
+	}
 	return pkt[:body], nil
 }
 

@@ -12,7 +12,8 @@ const gcmTag = 16 // bytes
 // gcm is AEAD_AES_GCM (RFC 7714). The tag ends the ciphertext; a packet ends in the MKI, in SRTCP in index word, MKI.
 type gcm struct {
 	rtp, rtcp aead
-	mki       []byte
+	*Scratch
+	mki []byte
 }
 
 // aead is the key of one protocol and its scratch space.
@@ -24,8 +25,8 @@ type aead struct {
 	data   [12]byte // what SRTCP authenticates beside the ciphertext: first two words and the index word (§9.3)
 }
 
-func newGCM(d *deriver, s Suite, mki []byte) (*gcm, error) {
-	g := &gcm{mki: bytes.Clone(mki)}
+func newGCM(x *Scratch, d *deriver, s Suite, mki []byte) (*gcm, error) {
+	g := &gcm{Scratch: x, mki: bytes.Clone(mki)}
 	for label, k := range map[byte]*aead{0: &g.rtp, labelRTCP: &g.rtcp} {
 		enc, salt := d.derive(label+labelEncryption, s.Key), d.derive(label+labelSalt, 12)
 		if err := k.init(enc, salt); err != nil {
@@ -55,7 +56,7 @@ func (k *aead) nonce(ssrc uint32, index uint64) []byte {
 	return k.iv[:]
 }
 
-func (g *gcm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte, error) {
+func (g *gcm) openRTP(pkt []byte, header int, ssrc uint32, index uint64, decrypt bool) ([]byte, error) {
 	end := len(pkt) - len(g.mki)
 	if end-gcmTag < header {
 		return nil, ErrMalformed
@@ -63,7 +64,14 @@ func (g *gcm) openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte
 	if !bytes.Equal(pkt[end:], g.mki) {
 		return nil, ErrMKI
 	}
-	if _, err := g.rtp.cipher.Open(pkt[header:header], g.rtp.nonce(ssrc, index), pkt[header:end], pkt[:header]); err != nil {
+	to := pkt[header:header]
+	if !decrypt { // the standard library cannot verify without decrypting
+		if end-gcmTag-header > len(g.clear) {
+			return nil, ErrMalformed
+		}
+		to = g.clear[:0]
+	}
+	if _, err := g.rtp.cipher.Open(to, g.rtp.nonce(ssrc, index), pkt[header:end], pkt[:header]); err != nil {
 		return nil, ErrAuth
 	}
 	return pkt[:end-gcmTag], nil

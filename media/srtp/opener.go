@@ -39,7 +39,15 @@ func (o *Opener) RTP(pkt []byte) ([]byte, error) { return o.RTPFrom(pkt, 0) }
 
 // RTPFrom is RTP for a stream that may already be at a roll-over count when its first packet comes: RFC 3711 §3.3.1 says that the count
 // outlives a change of keys, though most peers start again at 0. roc is ignored for an SSRC heard before.
-func (o *Opener) RTPFrom(pkt []byte, roc uint32) ([]byte, error) {
+func (o *Opener) RTPFrom(pkt []byte, roc uint32) ([]byte, error) { return o.rtp(pkt, roc, true) }
+
+// Verify does all that RTP does, but leaves the packet as it is, so that it can be passed on to someone who has the key too.
+func (o *Opener) Verify(pkt []byte) error {
+	_, err := o.rtp(pkt, 0, false)
+	return err
+}
+
+func (o *Opener) rtp(pkt []byte, roc uint32, decrypt bool) ([]byte, error) {
 	if o.t == nil {
 		return nil, ErrWiped
 	}
@@ -58,7 +66,7 @@ func (o *Opener) RTPFrom(pkt []byte, roc uint32) ([]byte, error) {
 	} else {
 		index = uint64(roc)<<16 | uint64(h.Sequence)
 	}
-	out, err := o.t.openRTP(pkt, h.Size, h.SSRC, index)
+	out, err := o.t.openRTP(pkt, h.Size, h.SSRC, index, decrypt)
 	if err != nil {
 		return nil, err
 	}

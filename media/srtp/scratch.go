@@ -8,10 +8,14 @@ type Scratch struct {
 	hasher hasher
 	stream [streamSize]byte // key stream
 	extra  [4]byte          // ROC, authenticated behind the packet
+	clear  [maxPacket]byte  // what is decrypted only to be verified
 }
 
 // streamSize is how much key stream is made at a time, in bytes: enough for 20 ms of G.711.
 const streamSize = 12 * aes.BlockSize
+
+// maxPacket is the longest packet that Opener.Verify takes with GCM, in bytes.
+const maxPacket = 2048
 
 // NewScratch makes working space.
 func NewScratch() (*Scratch, error) {
@@ -45,4 +49,5 @@ func (s *Scratch) NewSealer(suite string, key, mki []byte) (*Sealer, error) {
 func (s *Scratch) Wipe() {
 	s.hasher.wipe()
 	clear(s.stream[:])
+	clear(s.clear[:])
 }

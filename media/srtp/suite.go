@@ -67,7 +67,8 @@ func ParseSuite(name string) (Suite, error) {
 // transform is a suite under one master key. Packets grow and shrink at their end; the MKI is part of what it writes and checks.
 // Nothing may be believed of a packet before its open method returned nil, and a failed one may have destroyed the packet.
 type transform interface {
-	openRTP(pkt []byte, header int, ssrc uint32, index uint64) ([]byte, error)
+	// openRTP without decrypt leaves the packet as it is, and what it gives means nothing.
+	openRTP(pkt []byte, header int, ssrc uint32, index uint64, decrypt bool) ([]byte, error)
 	sealRTP(pkt []byte, header int, ssrc uint32, index uint64) []byte
 	openRTCP(pkt []byte, ssrc uint32, index uint32) ([]byte, error)
 	sealRTCP(pkt []byte, ssrc uint32, index uint32) []byte
@@ -96,7 +97,7 @@ func newTransform(x *Scratch, suite string, key, mki []byte) (transform, error) 
 	}
 	defer d.wipe()
 	if s.gcm {
-		return newGCM(d, s, mki)
+		return newGCM(x, d, s, mki)
 	}
 	return newCM(x, d, s, mki)
 }

@@ -49,14 +49,16 @@ type Loop struct {
 
 	pace    pace
 	looked  time.Duration // when the last wait ended
-	full    bool          // and there was more than one batch
+	full    bool          // and there was more than a round takes
+	rounds  uint64
 	napping unix.Timespec
 	ticks   ticks
 
-	received, sent, oversized, recvErrors, sendErrors atomic.Uint64
+	received, sent, oversized, recvErrors, sendErrors, sendFull atomic.Uint64
 
 	mu     sync.Mutex
 	vacant []int32 // slots
+	missed uint64  // by sockets that are closed
 	closed bool
 }
 
@@ -121,16 +123,18 @@ func (l *Loop) round() error {
 		return fmt.Errorf("wait for media packets: %w", err)
 	}
 	l.looked = time.Since(l.start)
-	l.serve(n, l.looked)
 	l.full = n == len(l.events)
+	l.serve(n, l.looked)
 	l.pace.add(n, l.looked)
 	return nil
 }
 
 // serve works on the first n events: one datagram a socket, so that a flood to one port delays the others little. What is left is
-// reported again by the next wait.
+// reported again by the next wait; a socket that is reported time after time gets more of its queue read, or it would overflow while
+// the loop naps.
 func (l *Loop) serve(n int, now time.Duration) {
 	l.epoch.Add(1)
+	l.rounds++
 	for i := range l.events[:n] {
 		slot := l.events[i].Fd
 		switch slot {
@@ -142,15 +146,33 @@ func (l *Loop) serve(n int, now time.Duration) {
 		}
 		if s := l.slots[slot].Load(); s != nil { // nil: closed since the wait
 			l.receive(s, now)
+			if s.served+1 == l.rounds {
+				l.drain(s, now)
+			}
+			s.served = l.rounds
 		}
 	}
 	l.epoch.Add(1)
 }
 
-func (l *Loop) receive(s *Socket, now time.Duration) {
+// most is how many more datagrams of a flooded socket are read at a time.
+const most = 15
+
+func (l *Loop) drain(s *Socket, now time.Duration) {
+	for range most {
+		if !l.receive(s, now) {
+			return
+		}
+	}
+	l.full = true
+}
+
+// receive serves one datagram; false if there was none.
+func (l *Loop) receive(s *Socket, now time.Duration) bool {
 	n, err := recvfrom(s.fd, l.buffer[:MaxPacket], &l.from)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
+		return false
 	case err != 0: // an ICMP error that was queued, most likely; it is gone now
 		l.recvErrors.Add(1)
 	case n > MaxPacket:
@@ -159,6 +181,7 @@ func (l *Loop) receive(s *Socket, now time.Duration) {
 		l.received.Add(1)
 		s.receiver.Receive(l.buffer[:n], addrFrom(&l.from), now)
 	}
+	return true
 }
 
 // Quiesce waits until the batch that was being worked on, if any, is done. What was swapped out before the call is not in use any more
@@ -179,15 +202,27 @@ func (l *Loop) Quiesce() {
 
 // Count is what happened so far.
 type Count struct {
-	Received, Sent, Oversized, RecvErrors, SendErrors uint64
+	Received, Sent, Oversized, RecvErrors uint64
+	SendErrors                            uint64 // for any reason,
+	SendFull                              uint64 // and those because a queue was full
+	Missed                                uint64 // arrived, but a socket's queue was full: the loop did not come in time
 }
 
 // Count reads the counters.
 func (l *Loop) Count() Count {
-	return Count{
+	c := Count{
 		Received: l.received.Load(), Sent: l.sent.Load(), Oversized: l.oversized.Load(),
-		RecvErrors: l.recvErrors.Load(), SendErrors: l.sendErrors.Load(),
+		RecvErrors: l.recvErrors.Load(), SendErrors: l.sendErrors.Load(), SendFull: l.sendFull.Load(),
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Missed = l.missed
+	for i := range l.slots {
+		if s := l.slots[i].Load(); s != nil {
+			c.Missed += s.missed()
+		}
+	}
+	return c
 }
 
 // Close frees the loop's descriptors. Run must have returned and every socket must be closed.

@@ -187,6 +187,36 @@ func TestClosedFarEnd(t *testing.T) {
 	}
 }
 
+// What finds the queue of a socket full is counted, also after the socket is closed.
+func TestMissedIsCounted(t *testing.T) {
+	l, err := NewLoop(time.Now(), 2) // does not run
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := openSocket(t, l, anyPort)
+	if err := s.Watch(receiver(func([]byte, Addr, time.Duration) {})); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s.Local())
+	for range 100 {
+		if _, err := c.Write(make([]byte, 500)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missed := l.Count().Missed
+	if missed < 50 || missed >= 100 {
+		t.Errorf("missed %d of 100", missed)
+	}
+	s.Close()
+	if n := l.Count(); n.Missed != missed {
+		t.Errorf("%d before, %d after the socket was closed", missed, n.Missed)
+	}
+}
+
 func TestCapacity(t *testing.T) {
 	l := runLoop(t, 1)
 	a, b := openSocket(t, l, anyPort), openSocket(t, l, anyPort)
@@ -310,5 +340,46 @@ func BenchmarkRound(b *testing.B) {
 			b.Fatal(err)
 		}
 		l.serve(n, time.Since(l.start))
+	}
+}
+
+// A loop under load naps, and serves all there is all the same; with little to do it wakes at once again.
+func TestBusyLoopNaps(t *testing.T) {
+	var p pace
+	now := time.Duration(0)
+	for ; now < 20*time.Millisecond; now += 100 * time.Microsecond { // 10,000 a second: 2 in a nap
+		p.add(1, now)
+	}
+	if p.busy || p.nap(now, now, false) != 0 {
+		t.Error("busy with 10,000 packets a second")
+	}
+	for ; now < 40*time.Millisecond; now += 100 * time.Microsecond {
+		p.add(5, now)
+	}
+	if !p.busy {
+		t.Fatal("not busy with 50,000 packets a second")
+	}
+	if d := p.nap(now, now+50*time.Microsecond, false); d != Nap-50*time.Microsecond {
+		t.Errorf("naps for %v", d)
+	}
+	if p.nap(now, now, true) != 0 || p.nap(now, now+Nap, false) != 0 {
+		t.Error("naps while more waits")
+	}
+	for ; now < 60*time.Millisecond; now += Nap {
+		p.add(3, now)
+	}
+	if !p.busy {
+		t.Error("hesitates")
+	}
+	for ; now < 80*time.Millisecond; now += Nap {
+		p.add(1, now)
+	}
+	if p.busy {
+		t.Error("busy with 5,000 packets a second")
+	}
+	p.busy = true
+	p.add(1, now+time.Second)
+	if p.busy {
+		t.Error("busy after a second's sleep")
 	}
 }

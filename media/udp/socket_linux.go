@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,7 @@ type Socket struct {
 	v6       bool
 	local    Addr
 	receiver Receiver
+	served   uint64 // round of the loop
 }
 
 // Open binds a socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.
@@ -102,6 +104,7 @@ func (s *Socket) Close() {
 			_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
 		}
 		l.slots[s.slot].Store(nil)
+		l.missed += s.missed()
 	}
 	l.mu.Unlock()
 	// Only now may the number of the descriptor, and the slot, go to someone else.
@@ -121,10 +124,34 @@ func (s *Socket) Close() {
 func (s *Socket) Send(pkt []byte, to Addr) bool {
 	l := s.loop
 	length, ok := l.to.set(to, s.v6)
-	if !ok || sendto(s.fd, pkt, &l.to, length) != 0 {
+	if !ok {
 		l.sendErrors.Add(1)
 		return false
 	}
-	l.sent.Add(1)
-	return true
+	err := sendto(s.fd, pkt, &l.to, length)
+	if err == unix.ECONNREFUSED { // is about an earlier packet, and this one has not been sent
+		err = sendto(s.fd, pkt, &l.to, length)
+	}
+	switch err {
+	case 0:
+		l.sent.Add(1)
+		return true
+	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+		l.sendFull.Add(1)
+	}
+	l.sendErrors.Add(1)
+	return false
+}
+
+// missed is how many datagrams found the socket's queue full. Asking for it now and then (SO_MEMINFO) costs a packet nothing, unlike
+// SO_RXQ_OVFL, which tells the same number with each.
+func (s *Socket) missed() uint64 {
+	var info [unix.SK_MEMINFO_VARS]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_, _, err := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if err != 0 {
+		return 0
+	}
+	return uint64(info[unix.SK_MEMINFO_DROPS])
 }

@@ -23,6 +23,8 @@ type Trunks interface {
 	// Connect hands over an open connection to the trunk, or why there is none; never from within Connect.
 	Connect(id string, f func(*stack.Conn, error))
 	Up(id string) bool
+	// Open is the connection to the trunk that is open now, if there is one.
+	Open(id string) (*stack.Conn, bool)
 }
 
 // Options of an Agent. The functions are called from many goroutines and must be quick.
@@ -35,11 +37,15 @@ type Options struct {
 	Site     func() *site.Site                       // the document in force; never nil
 	Policy   func() route.Policy                     // what the mode allows now
 	Bindings func(userID string) []registrar.Binding // live bindings, reachable ones first
-	Pinned   func(number string) elin.Callback       // who called for help under it; nil: nobody
+	ELINs    *elin.Table                             // who called for help under which number; default: an empty one
 	// Authenticate says which user a request on the access side comes from. When it cannot, it has answered the
 	// request itself (401, 403 …) and returns false.
 	Authenticate func(*stack.ServerTx) (*site.User, bool)
-	RetryAfter   func() time.Duration // for a 503 while the box does not serve
+	// Known says which user's phone an emergency call comes from, if that is proven already; it asks for nothing.
+	Known func(*stack.ServerTx) (*site.User, bool)
+
+	OnEmergency func(EmergencyEvent) // each step of an emergency call; before the call goes on
+	SavePins    func()               // the pins have changed; returns when a crash does not lose them
 
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
@@ -70,13 +76,14 @@ type Agent struct {
 	done  chan struct{} // closed by Stop
 	began time.Time
 
-	serial atomic.Uint64
-	totals Totals
+	serial    atomic.Uint64
+	totals    Totals
+	strangers strangers
 }
 
 // Totals since the start, for metrics.
 type Totals struct {
-	Calls, Answered, Refused, Emergency atomic.Uint64
+	Calls, Answered, Refused, Emergency, Faults atomic.Uint64
 }
 
 // New makes an agent without calls.
@@ -86,6 +93,9 @@ func New(o Options) *Agent {
 	}
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 1000
+	}
+	if o.ELINs == nil {
+		o.ELINs = elin.New(elin.Options{})
 	}
 	o.TrunkPatience = cmp.Or(o.TrunkPatience, 4*time.Second)
 	o.EmergencyPatience = cmp.Or(o.EmergencyPatience, 2*time.Second)
@@ -216,11 +226,13 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 		}
 		from = route.FromTrunk(t)
 	} else {
-		u, ok := a.o.Authenticate(tx)
+		u, ok := a.caller(tx, st)
 		if !ok {
 			return
 		}
-		from = route.FromUser(u)
+		if u != nil {
+			from = route.FromUser(u)
+		}
 	}
 	if a.tooBrief(tx) {
 		return
@@ -241,12 +253,40 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 	}
 	c := a.newCall(tx, st, from, q, d)
 	if c == nil {
-		tx.Reply(503, "Service Unavailable", sip.NewHeader("Retry-After", "5"))
+		tx.Reply(503, "Service Unavailable")
 		return
 	}
 	tx.OnCancel(func() { c.post(gotCancel{}) })
 	tx.OnGone(func() { c.post(gotCallerLost{}) })
 	c.run()
+}
+
+// caller says who calls. For an emergency call nobody is asked to prove it: a phone that has proven who it is before is
+// known, any other is a stranger (nil) who is served too, a few times a minute.
+func (a *Agent) caller(tx *stack.ServerTx, st *site.Site) (*site.User, bool) {
+	if _, _, help := route.Recognise(st, wanted(tx.Request())); !help {
+		return a.o.Authenticate(tx)
+	}
+	if a.o.Known != nil {
+		if u, ok := a.o.Known(tx); ok {
+			return u, true
+		}
+	}
+	if !a.strangers.allow(tx.Conn().Remote().Addr(), time.Now()) {
+		a.log.Warn("a stranger dials for help too often", "source", tx.Conn().Remote().String())
+		tx.Reply(503, "Service Unavailable")
+		return nil, false
+	}
+	return nil, true
+}
+
+// wanted is the part of the Request-URI that says whom the caller wants.
+func wanted(req *sip.Request) string {
+	switch strings.ToLower(req.Recipient.Scheme) {
+	case "tel", "urn":
+		return req.Recipient.Raw()
+	}
+	return req.Recipient.User
 }
 
 // looped recognises an INVITE that the box sent itself: it names one of the box's own dialogs as its source.
@@ -269,8 +309,9 @@ func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q 
 	a.calls[c.id] = c
 	a.wg.Add(1)
 	a.totals.Calls.Add(1)
-	if c.emergency {
+	if d.Kind == route.Emergency {
 		a.totals.Emergency.Add(1)
+		c.helpFlow.Store(tx.Conn().Flow())
 	}
 	return c
 }
@@ -284,12 +325,13 @@ func (a *Agent) remove(c *Call) {
 // query says what was asked for, in the router's words.
 func (a *Agent) query(tx *stack.ServerTx, from route.Origin) route.Query {
 	req := tx.Request()
-	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: req.Recipient.User, Host: req.Recipient.Host,
+	q := route.Query{From: from, Scheme: strings.ToLower(req.Recipient.Scheme), Target: wanted(req), Host: req.Recipient.Host,
 		Privacy: wantsPrivacy(req)}
 	if q.Scheme == "tel" || q.Scheme == "urn" {
-		q.Target, q.Host = req.Recipient.Raw(), ""
+		q.Host = ""
 	}
 	if from.Trunk != nil {
+		q.PSAPCallback = strings.EqualFold(strings.TrimSpace(priority(req)), "psap-callback")
 		q.Caller.Number, q.Caller.Name = trunkCaller(req)
 	}
 	if own := tx.Conn().Contact().Addr().String(); q.Host == own || from.Trunk != nil {
@@ -314,12 +356,7 @@ func (v view) Registered(userID string) bool {
 }
 
 // Pinned says who called for help under a number.
-func (v view) Pinned(number string) elin.Callback {
-	if v.a.o.Pinned == nil {
-		return elin.Callback{}
-	}
-	return v.a.o.Pinned(number)
-}
+func (v view) Pinned(number string) elin.Callback { return v.a.pinned(number) }
 
 // takeTrunk counts a call on the trunk; false when it is full.
 func (a *Agent) takeTrunk(t *site.Trunk) bool {

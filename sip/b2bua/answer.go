@@ -37,7 +37,7 @@ func (c *Call) passEarly(l *leg, res *sip.Response) {
 		c.passRinging()
 		return
 	}
-	body, err := c.answerCaller(l)
+	body, err := c.answerCaller(l.peer.Direction)
 	if err != nil {
 		c.log.Error("early answer", "err", err)
 		return
@@ -78,9 +78,9 @@ func (c *Call) tie(l *leg, d *sdp.Description) error {
 
 // answerCaller describes the caller's side in answer to its offer. A description that differs from one given before
 // (early media of a trunk that then failed) may not come in the same dialog (RFC 3261 §13.2.1): it gets a new tag.
-func (c *Call) answerCaller(l *leg) ([]byte, error) {
+func (c *Call) answerCaller(dir sdp.Direction) ([]byte, error) {
 	before, said := c.caller.local, c.caller.said
-	body, err := c.caller.answer(l.peer.Direction)
+	body, err := c.caller.answer(dir)
 	if err == nil && said && !c.caller.local.Equal(before) {
 		c.agent.dropLeg(c.caller)
 		c.caller.dlg.local.tag = newTag()
@@ -94,6 +94,9 @@ func (c *Call) answerCaller(l *leg) ([]byte, error) {
 func (c *Call) connect(l *leg, res *sip.Response) {
 	c.callee = l
 	c.ringing.stop()
+	if c.announced {
+		c.caller.media.StopPlay()
+	}
 	c.ringsAt.Store(nil)
 	c.stopWaiting()
 	c.cancelBranches(l, elsewhere)
@@ -103,12 +106,17 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 	}
 	if err := c.bridge(l, res); err != nil {
 		c.log.Warn("answer cannot be used", "leg", l.name, "aor", l.aor(), "err", err)
-		c.refusal = refusal{488, "No Common Codec"}
+		if c.dialsEmergency() { // whoever answered so is no help: the next trunk
+			c.passOn(l)
+			return
+		}
+		c.refusal = refusal{status: 488, reason: "No Common Codec"}
 		c.endsBy(causeNoCodec, "box")
 		c.feed(inUnusable, nil, nil)
 		return
 	}
 	c.answeredAt = time.Now()
+	c.helpAnswered(l)
 	c.agent.totals.Answered.Add(1)
 	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite)
 }
@@ -143,7 +151,7 @@ func (c *Call) bridge(l *leg, res *sip.Response) error {
 	var body []byte
 	var err error
 	if c.offered {
-		body, err = c.answerCaller(l)
+		body, err = c.answerCaller(l.peer.Direction)
 	} else {
 		body, err = c.caller.offerCodecs(c.caller.codecs.Codecs(), l.peer.Direction)
 	}
@@ -199,7 +207,7 @@ func (c *Call) callerAcked(ack *sip.Request) {
 				err = c.settleLate(d)
 			}
 			if err != nil {
-				r = refusal{488, err.Error()}
+				r = refusal{status: 488, reason: err.Error()}
 			}
 		}
 		if r.status != 0 {
@@ -226,7 +234,7 @@ func (c *Call) settleLate(d *sdp.Description) error {
 func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 	t := c.agent.o.Stack.Timers()
 	began, wait := time.Now(), t.T1
-	l.onAck = then
+	l.onAck, l.ackSeq = then, res.CSeq().SeqNo
 	var again func()
 	again = func() {
 		if time.Since(began) >= t.B {
@@ -249,8 +257,8 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 // acked takes an ACK.
 func (c *Call) acked(l *leg, req *sip.Request) {
 	then := l.onAck
-	if then == nil {
-		return // a repeated one
+	if then == nil || req.CSeq().SeqNo != l.ackSeq {
+		return // a repeated one, or that of a refusal
 	}
 	l.onAck = nil
 	l.resend.stop()

@@ -49,7 +49,7 @@ func (c *Call) hand(a ask) {
 	case c.state == Dialling && a.of == c.caller:
 		q := c.query
 		c.endsBy(causeTransferred, a.of.name)
-		c.refusal = refusal{487, "Request Terminated"}
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 		a.answer(reply{query: &q})
 	case c.state != Up || far == nil || c.changing || far.onAck != nil:
@@ -88,7 +88,7 @@ func (c *Call) handed(in reply) {
 			c.dismiss(x)
 		}
 		if m != nil && c.state != Over {
-			c.refusal = refusal{481, "Call/Transaction Does Not Exist"}
+			c.refusal = refusal{status: 481, reason: "Call/Transaction Does Not Exist"}
 			c.feed(inRefused, nil, nil)
 		}
 		return
@@ -97,7 +97,7 @@ func (c *Call) handed(in reply) {
 	case in.query != nil:
 		c.dialAgain(m, *in.query)
 	case x == nil:
-		c.refusal = refusal{in.status, reason(in.status)}
+		c.refusal = refusal{in.status, reason(in.status), true}
 		c.feed(inRefused, nil, nil)
 	default:
 		c.adopt(m, x)
@@ -108,7 +108,7 @@ func (c *Call) handed(in reply) {
 func (c *Call) dialAgain(m *transfer, q route.Query) {
 	d := c.decide(m, q)
 	if d.Kind != route.ToUser && d.Kind != route.ToTrunk || d.Kind == route.ToUser && d.User == m.stays.user {
-		c.refusal = refusal{403, "Forbidden"}
+		c.refusal = refusal{status: 403, reason: "Forbidden"}
 		c.feed(inRefused, nil, nil)
 		return
 	}
@@ -119,7 +119,7 @@ func (c *Call) dialAgain(m *transfer, q route.Query) {
 func (c *Call) adopt(m *transfer, x *leg) {
 	fail := func(status int) {
 		c.dismiss(x)
-		c.refusal = refusal{status, reason(status)}
+		c.refusal = refusal{status: status, reason: reason(status)}
 		c.feed(inRefused, nil, nil)
 	}
 	if err := x.openMedia(); err != nil {

@@ -1,7 +1,9 @@
 package b2bua
 
 import (
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,7 @@ type Call struct {
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
+	helpFlow  atomic.Uint64          // the connection of an emergency caller's phone, read by other calls
 	ringsAt   atomic.Pointer[string] // the user whose phones ring, read by who wants to pick up
 
 	site      *site.Site // the document when the call began; a reload does not touch it
@@ -51,28 +54,47 @@ type Call struct {
 	offered bool        // the caller made the offer
 	trunks  []*site.Trunk
 
-	refusal  refusal // what the caller is told when nothing answers
-	rang     bool    // the caller knows that it rings
-	ringing  *timer
-	timedOut bool              // it rang long enough
-	retried  map[string]bool   // trunks that an emergency call tries a second time
-	changing bool              // a re-INVITE is under way on either side
-	queued   []func()          // what waits for its end
-	waiting  *timer            // for the phone of a restored binding
-	waitsFor string            // its user
-	reliable reliable          // provisional responses to the caller that want a PRACK
-	owed     []*stack.ServerTx // requests within the dialogs that may still want an answer
-	ended    bool
+	refusal   refusal // what the caller is told when nothing answers
+	rang      bool    // the caller knows that it rings
+	ringing   *timer
+	timedOut  bool              // it rang long enough
+	outside   outside           // what trunks are dialled, and as whom
+	forHelp   bool              // an emergency call: it has a record
+	answers   []string          // a callback: the emergency calls that it answers
+	announced bool              // the caller hears a prompt
+	retried   map[string]bool   // trunks that an emergency call tries a second time
+	changing  bool              // a re-INVITE is under way on either side
+	queued    []func()          // what waits for its end
+	waiting   *timer            // for the phone of a restored binding
+	waitsFor  string            // its user
+	reliable  reliable          // provisional responses to the caller that want a PRACK
+	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
+	ended     bool
 
 	began, answeredAt time.Time
 	cause             string
 	endedBy           string
 }
 
+// outside is a number outside and what it is shown.
+type outside struct {
+	number string
+	caller route.CallerID
+}
+
 // refusal is a final status for the caller.
 type refusal struct {
 	status int
 	reason string
+	theirs bool // it came from the callee's side
+}
+
+// forCaller is what the caller is told of it.
+func (r refusal) forCaller() refusal {
+	if s := shown(r.status); r.theirs && s != r.status {
+		return refusal{status: s, reason: reason(s)}
+	}
+	return r
 }
 
 // run is the call's life. It returns when both sides are done.
@@ -80,7 +102,7 @@ func (c *Call) run() {
 	defer c.agent.wg.Done()
 	defer c.drain()
 	defer c.agent.remove(c)
-	c.begin()
+	c.guard(c.begin)
 	var events <-chan MediaEvent
 	for !c.finished() {
 		if c.media != nil && !c.ended {
@@ -91,13 +113,35 @@ func (c *Call) run() {
 		c.publish()
 		select {
 		case in := <-c.inbox:
-			c.take(in)
+			c.guard(func() { c.take(in) })
 		case e, ok := <-events:
 			if ok {
-				c.heard(e)
+				c.guard(func() { c.heard(e) })
 			}
 		}
 	}
+}
+
+// guard ends the call, and it alone, when something in it goes wrong that nobody has thought of.
+func (c *Call) guard(do func()) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		c.agent.totals.Faults.Add(1)
+		c.log.Error("fault in a call: it is ended", "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
+		c.endsBy(causeFault, "box")
+		c.state, c.refusal = Over, refusal{status: 500, reason: "Server Internal Error"}
+		defer func() {
+			if p := recover(); p != nil {
+				c.log.Error("fault at the end of a call", "fault", fmt.Sprint(p))
+			}
+		}()
+		c.refuse()
+		c.end()
+	}()
+	do()
 }
 
 // finished reports whether nothing can come any more that the call must answer.
@@ -149,14 +193,14 @@ func (c *Call) take(in any) {
 			return // too late: the caller gets its 2xx, and will hang up
 		}
 		c.endsBy(causeCancelled, "caller")
-		c.refusal = refusal{487, "Request Terminated"}
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 	case gotCallerLost:
 		c.endsBy(causeLost, "caller")
 		c.feed(inCallerLost, nil, nil)
 	case gotStop:
 		c.endsBy(in.cause, "box")
-		c.refusal = refusal{503, "Service Unavailable"}
+		c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 		c.feed(inStop, nil, nil)
 	}
 }
@@ -220,6 +264,7 @@ func (c *Call) begin() {
 	if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
 		c.caller.plainOK = true
 	}
+	c.knowPhone()
 	c.agent.addLeg(c.caller)
 	if c.caller.trunk != nil {
 		c.onTrunk.Store(&c.caller.trunk.ID)
@@ -236,14 +281,28 @@ func (c *Call) begin() {
 			return
 		}
 	}
+	c.recognised()
 	c.dial()
+}
+
+// knowPhone finds the binding of the phone that calls: so it is found again on another connection, and by a callback.
+func (c *Call) knowPhone() {
+	if c.caller.user == nil {
+		return
+	}
+	for _, b := range c.agent.o.Bindings(c.caller.user.ID) {
+		if uint64(b.Flow) == c.caller.conn.Flow() {
+			c.caller.instance, c.caller.binding = b.Instance, b.URI
+			return
+		}
+	}
 }
 
 // readOffer takes the caller's ports and its offer, if there is one.
 func (c *Call) readOffer() refusal {
 	if err := c.caller.openMedia(); err != nil {
 		c.log.Error("no media ports", "err", err)
-		return refusal{503, "Service Unavailable"}
+		return refusal{status: 503, reason: "Service Unavailable"}
 	}
 	req := c.invite.Request()
 	if len(req.Body()) == 0 {
@@ -252,15 +311,25 @@ func (c *Call) readOffer() refusal {
 	}
 	d, r := parseBody(req)
 	if r.status != 0 {
+		if c.emergency { // whatever is wrong with it, the call goes on: the box makes the offer
+			c.wants = sdp.DefaultOffer()
+			return refusal{}
+		}
 		return r
 	}
 	c.wants, c.offered = sdp.Filter(d.Codecs), true
 	if len(sdp.OfferTo(c.wants, nil)) == 0 {
-		return refusal{488, "No Supported Codec"}
+		if !c.emergency {
+			return refusal{status: 488, reason: "No Supported Codec"}
+		}
+		c.wants = sdp.DefaultOffer() // it will not be understood, but it will be seen, and called back
+	}
+	if c.emergency {
+		c.caller.plainOK = true // better heard by others than not at all
 	}
 	if err := c.caller.takeOffer(d); err != nil {
 		c.log.Info("offer refused", "leg", "a", "err", err)
-		return refusal{488, "SRTP Required"}
+		return refusal{status: 488, reason: "SRTP Required"}
 	}
 	return refusal{}
 }
@@ -280,21 +349,31 @@ func (c *Call) dial() {
 		c.decision.CallerID = c.moving.stays.shown // who calls now, not who transferred
 	}
 	d := c.decision
-	switch d.Kind {
-	case route.ToUser:
+	switch {
+	case len(d.Targets) > 0:
+		c.dialTargets(d.Targets)
+	case d.Kind == route.ToUser:
 		c.dialUser(d.User)
-	case route.ToTrunk, route.Emergency:
+	case d.Kind == route.ToTrunk || d.Kind == route.Emergency:
+		c.outside = outside{d.Number, d.CallerID}
 		c.trunks = c.orderTrunks(d.Trunks)
 		c.tryTrunk()
 	default:
-		c.refusal = refusal{d.Status, d.Reason}
+		c.refusal = refusal{status: d.Status, reason: d.Reason}
 		if d.Kind != route.Reject { // a feature code
-			c.refusal = refusal{403, "Forbidden"}
+			c.refusal = refusal{status: 403, reason: "Forbidden"}
 		}
 		c.refusedBy("box")
+		if c.announced && d.Announce { // first the caller is to hear why
+			c.after(announceFor, func() { c.feed(inRefused, nil, nil) })
+			return
+		}
 		c.feed(inRefused, nil, nil)
 	}
 }
+
+// announceFor is how long a caller hears that nobody can be reached before the call is refused.
+const announceFor = 12 * time.Second
 
 // refusedBy notes why a call that nobody has answered ends; a transfer that fails ends none.
 func (c *Call) refusedBy(who string) {
@@ -313,10 +392,13 @@ func (c *Call) next() {
 		c.feed(inRefused, nil, nil)
 		return
 	}
+	wasHelp := c.dialsEmergency()
 	c.decision = route.After(c.decision, o)
-	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 {
+	c.helpGoesOn(wasHelp)
+	if c.decision.Kind == route.Reject && c.refusal.status != 0 && c.decision.Status == 480 && !c.emergency {
 		// Nowhere else to go: the caller hears what the callee's side said.
-		c.decision.Status, c.decision.Reason = c.refusal.status, c.refusal.reason
+		r := c.refusal.forCaller()
+		c.decision.Status, c.decision.Reason = r.status, r.reason
 	}
 	c.dial()
 }
@@ -328,12 +410,11 @@ func (c *Call) refuse() {
 	}
 	r := c.refusal
 	if r.status < 300 {
-		r = refusal{500, "Server Internal Error"}
+		r = refusal{status: 500, reason: "Server Internal Error"}
 	}
+	r = r.forCaller()
+	// Never with Retry-After: a phone that obeys it would hold back the next call, and that may be for help.
 	var headers []sip.Header
-	if r.status == 503 && c.agent.o.RetryAfter != nil {
-		headers = append(headers, retryAfter(c.agent.o.RetryAfter()))
-	}
 	if r.status == 415 {
 		headers = append(headers, sip.NewHeader("Accept", "application/sdp"))
 	}
@@ -347,7 +428,11 @@ func (c *Call) refuse() {
 
 // callerResponse builds a response to the caller's INVITE with the dialog's tag.
 func (c *Call) callerResponse(status int, reason string) *sip.Response {
-	return stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+	res := stack.NewResponse(c.invite.Request(), status, reason, c.caller.dlg.local.tag)
+	if status > 100 && status < 300 { // RFC 3261 §12.1.1: the caller needs it for its route set
+		sip.CopyHeaders("Record-Route", c.invite.Request(), res)
+	}
+	return res
 }
 
 // end releases everything that the call holds, whatever state it was in. It is the only place that does, and does it
@@ -364,13 +449,14 @@ func (c *Call) end() {
 	c.settleDebts()
 	c.cancelBranches(nil, nil)
 	if c.moving != nil {
-		c.refusal = refusal{487, "Request Terminated"}
+		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.notifyEnd(c.moving, c.refusal)
 		c.unpark()
 	}
 	for _, l := range c.legs {
 		c.dismiss(l)
 	}
+	c.helpEnds()
 	c.report()
 	if c.media != nil {
 		c.media.Close()

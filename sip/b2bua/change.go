@@ -57,7 +57,7 @@ func (c *Call) request(l *leg, tx *stack.ServerTx) {
 		}
 		c.endsBy(causeBye, l.name)
 		if c.state == Dialling { // a caller may send BYE in an early dialog (RFC 3261 §15)
-			c.refusal = refusal{487, "Request Terminated"}
+			c.refusal = refusal{status: 487, reason: "Request Terminated"}
 			c.feed(inCancel, nil, nil)
 			return
 		}
@@ -106,8 +106,10 @@ func (c *Call) refreshTarget(l *leg, req *sip.Request) {
 // side is asked only when it is concerned: the direction changes, or the codec in use is no longer offered.
 func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 	far := c.other(l)
-	if c.changing || far == nil && !c.alone(l) || c.state == Dialling || l.onAck != nil {
-		tx.Reply(491, "Request Pending") // RFC 3261 §14.2
+	// RFC 3261 §14.2; and while either side's first offer and answer are not through there is nothing to change.
+	unsettled := l.peer == nil || far != nil && (far.onAck != nil || far.peer == nil)
+	if c.changing || far == nil && !c.alone(l) || c.state == Dialling || l.onAck != nil || unsettled {
+		tx.Reply(491, "Request Pending")
 		return
 	}
 	req := tx.Request()
@@ -124,6 +126,10 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 	keeps := slices.ContainsFunc(sdp.Filter(d.Codecs), l.codecs.Audio.Same)
 	if !keeps && len(sdp.OfferTo(d.Codecs, nil)) == 0 {
 		tx.Reply(488, "No Supported Codec")
+		return
+	}
+	if !l.secures(d) { // before the far side is asked for anything
+		tx.Reply(488, "SRTP Required")
 		return
 	}
 	if c.locked(l) && d.Direction != sdp.SendRecv {
@@ -197,7 +203,7 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 				err = far.takeAnswer(fd)
 			}
 			if err != nil {
-				r = refusal{488, "No Common Codec"}
+				r = refusal{status: 488, reason: "No Common Codec"}
 			} else {
 				far.codecs, far.ours = g.B, g.Ours
 				l.codecs, l.ours = g.A, g.A
@@ -257,6 +263,9 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 		d, r := parseBody(ack)
 		if r.status != 0 {
 			return // no answer: what was in force stays (some peers probe so)
+		}
+		if c.locked(l) {
+			d.Direction = sdp.SendRecv // an emergency call cannot be put aside
 		}
 		g, err := sdp.Agree(l.offer, l.offer, d.Codecs)
 		if err == nil {

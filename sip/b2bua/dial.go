@@ -10,6 +10,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
@@ -18,16 +19,16 @@ import (
 )
 
 const (
-	maxBranches  = 10                // phones of one user that ring together
+	maxBranches  = 20                // phones of one user that ring together
 	trunkSilence = 4 * time.Second   // no response at all from a trunk: the next one is tried
 	ringAtTrunk  = 180 * time.Second // timer C (RFC 3261 §16.6): outside it may ring so long
 )
 
 // dialUser rings all phones of the user that can be reached.
 func (c *Call) dialUser(u *site.User) {
-	c.refusal = refusal{480, "Temporarily Unavailable"}
+	c.refusal = refusal{status: 480, reason: "Temporarily Unavailable"}
 	c.ringsAt.Store(&u.ID)
-	c.ringPhones(u)
+	c.ringPhones(u, c.decision.CallerID, nil)
 	if len(c.trying()) == 0 {
 		if !c.waitForPhone(u) {
 			c.feed(inExhausted, nil, nil)
@@ -37,27 +38,37 @@ func (c *Call) dialUser(u *site.User) {
 	c.ringing = c.after(c.decision.RingFor, c.ringTime)
 }
 
-// ringPhones sends an INVITE to each of the user's phones that can be reached.
-func (c *Call) ringPhones(u *site.User) {
+// ringPhones rings the user's phones that can be reached and that only, where given, lets through. A phone that is in an
+// emergency call is rung by its callback alone.
+func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(elin.Caller) bool) {
 	for _, b := range registrar.Targets(c.agent.o.Bindings(u.ID)) {
-		if b.Flow == 0 || len(c.trying()) == maxBranches {
+		if b.Flow == 0 || len(c.trying()) == maxBranches || only != nil && !only(elin.Caller{Instance: b.Instance, Binding: b.URI}) {
 			continue
 		}
 		conn, ok := c.agent.o.Stack.Conn(uint64(b.Flow))
 		if !ok || conn.Closed() {
 			continue
 		}
-		if err := c.dialPhone(u, b, conn); err != nil {
+		if !c.emergency && c.agent.callsForHelp(conn) {
+			c.refusal = refusal{status: 486, reason: "Busy Here"}
+			continue
+		}
+		var target sip.Uri
+		err := sip.ParseUri(b.URI, &target)
+		if err == nil {
+			err = c.dialContact(u, b.Instance, b.URI, target, id, conn)
+		}
+		if err != nil {
 			c.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			if errors.Is(err, ErrNoPorts) {
-				c.refusal = refusal{503, "Service Unavailable"}
+				c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 			}
 		}
 	}
 }
 
 func (c *Call) ringTime() {
-	c.refusal = refusal{480, "No Answer"}
+	c.refusal = refusal{status: 480, reason: "No Answer"}
 	c.timedOut = true
 	c.feed(inRingTime, nil, nil)
 }
@@ -85,30 +96,33 @@ func (c *Call) newBranch(side stack.Side) (*leg, error) {
 
 func (c *Call) legName() string { return fmt.Sprintf("b%d", len(c.legs)) }
 
-// dialPhone sends the INVITE for one binding over the phone's own connection (RFC 5626 §5.3).
-func (c *Call) dialPhone(u *site.User, b registrar.Binding, conn *stack.Conn) error {
-	var target sip.Uri
-	if err := sip.ParseUri(b.URI, &target); err != nil {
-		return fmt.Errorf("contact %q: %w", b.URI, err)
-	}
+// dialContact sends the INVITE to one phone over its own connection (RFC 5626 §5.3); u is nil for a phone of nobody.
+func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Uri, id route.CallerID, conn *stack.Conn) error {
 	target.Headers = nil // they may not stand in a Request-URI (RFC 3261 §19.1.1)
 	l, err := c.newBranch(stack.Access)
 	if err != nil {
 		return err
 	}
-	l.user, l.instance, l.binding = u, b.Instance, b.URI
-	l.shown = shownUser(u)
+	l.user, l.instance, l.binding = u, instance, binding
 	if dev, ok := c.site.DeviceByAddress(conn.Remote().Addr()); ok && dev.PlainRTP {
 		l.plainOK = true
 	}
 	domain := c.site.Doc().Site.Domain
+	to := sip.Uri{Scheme: "sip", User: target.User, Host: domain}
+	if u != nil {
+		to.User, l.shown = u.Extension, shownUser(u)
+	}
 	l.dlg = dialog{
 		callID: stack.NewCallID(),
-		local:  party{name: quoted(c.decision.CallerID.Name), uri: c.callerURI(domain), tag: stack.NewTag()},
-		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}},
+		local:  party{name: quoted(shownName(id)), uri: callerURI(id, domain), tag: stack.NewTag()},
+		remote: party{uri: to},
 		target: target, contact: contactFor(conn),
 	}
-	return c.sendInvite(l, conn, nil)
+	if err := c.sendInvite(l, conn, nil); err != nil {
+		c.dropBranch(l)
+		return err
+	}
+	return nil
 }
 
 // sendInvite offers media to the branch and sends its INVITE.
@@ -170,20 +184,20 @@ func rank(up bool) int {
 // tryTrunk dials the next trunk; without one left the target is exhausted.
 func (c *Call) tryTrunk() {
 	if c.refusal.status == 0 {
-		c.refusal = refusal{503, "No Trunk Available"}
+		c.refusal = noTrunk
 	}
 	for len(c.trunks) > 0 {
 		t := c.trunks[0]
 		c.trunks = c.trunks[1:]
 		if !c.takeTrunk(t) {
 			c.log.Warn("trunk is full", "trunk", t.ID)
-			c.refusal = refusal{503, "No Trunk Available"}
+			c.refusal = noTrunk
 			continue
 		}
 		l, err := c.newBranch(stack.Trunk)
 		if err != nil {
 			c.agent.leaveTrunk(t)
-			c.refusal = refusal{503, "Service Unavailable"}
+			c.refusal = refusal{status: 503, reason: "Service Unavailable"}
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
@@ -193,7 +207,9 @@ func (c *Call) tryTrunk() {
 		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
 		return
 	}
-	c.feed(inExhausted, nil, nil)
+	if len(c.trying()) == 0 {
+		c.feed(inExhausted, nil, nil)
+	}
 }
 
 // giveUp leaves a trunk that does not answer for the next one. What it may still answer is cancelled or hung up: never
@@ -241,7 +257,11 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 		host, _, _ = net.SplitHostPort(t.Address)
 	}
 	self := conn.Contact().Addr().String()
-	number := c.numberFor(t)
+	number, id := c.outside.number, c.outside.caller
+	if c.dialsEmergency() {
+		number = c.decision.NumberFor(t)
+		id = route.CallerID{Number: c.shows(t), Name: id.Name}
+	}
 	to := sip.Uri{Scheme: "sip", User: number, Host: host, UriParams: sip.NewParams()}
 	if strings.HasPrefix(number, "urn:") {
 		if err := sip.ParseUri(number, &to); err != nil {
@@ -250,24 +270,9 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	} else {
 		to.UriParams.Add("user", "phone")
 	}
-	from := c.callerURI(self)
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(c.trunkName()), uri: from, tag: stack.NewTag()},
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(shownName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
 		remote: party{uri: to}, target: to, contact: contactFor(conn)}
-	return c.sendInvite(l, conn, c.assertedIdentity(self))
-}
-
-// numberFor is what the trunk is dialled: E.164, and for an emergency call what this trunk wants for it.
-func (c *Call) numberFor(t *site.Trunk) string {
-	if c.decision.Kind == route.Emergency {
-		switch t.EmergencyForm {
-		case "", "as-dialled":
-		case "urn":
-			return "urn:service:sos"
-		default:
-			return t.EmergencyForm
-		}
-	}
-	return c.decision.Number
+	return c.sendInvite(l, conn, assertedIdentity(id, self))
 }
 
 // dropBranch gives a failed branch's ports and place on the trunk back at once.
@@ -405,8 +410,28 @@ func (c *Call) branchFailed(l *leg, status int) {
 // worst keeps the best refusal among the branches (RFC 3261 §16.7 step 6): a 6xx before all, then what says most.
 func (c *Call) worst(status int) {
 	if weight(status) > weight(c.refusal.status) || c.refusal.status == 0 {
-		c.refusal = refusal{status, reason(status)}
+		c.refusal = refusal{status, reason(status), true}
 	}
+}
+
+// noTrunk is what a caller hears when there is no way outside.
+var noTrunk = refusal{status: 480, reason: "No Trunk Available"}
+
+// shown is what a caller is told of a callee's status: what means something to a phone. A challenge, an extension or a
+// server's trouble on the other side means nothing, or the wrong thing: a phone would ask for a password, or leave.
+func shown(status int) int {
+	switch status {
+	case 403, 404, 410, 480, 484, 486, 488, 600, 603, 604, 606:
+		return status
+	case 406, 415:
+		return 488
+	case 408, 487:
+		return 480
+	}
+	if status >= 300 && status < 400 {
+		return 480
+	}
+	return 500
 }
 
 func weight(status int) int {

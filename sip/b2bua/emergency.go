@@ -5,8 +5,10 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/route"
 	"holdfast/sip/site"
+	"holdfast/sip/stack"
 )
 
 // What is different about an emergency call on the trunks: it is given to the next one sooner and for any refusal, it
@@ -42,6 +44,17 @@ func (c *Call) heardFromTrunk(l *leg, res *sip.Response) {
 	}
 }
 
+// passOn leaves a trunk whose answer cannot be used, such as a 2xx without SDP, for the next one.
+func (c *Call) passOn(l *leg) {
+	c.trunkFailed(l, 488)
+	c.callee = nil
+	l.bye()
+	c.dropBranch(l)
+	c.feed(inPassOn, nil, nil)
+	c.worst(488)
+	c.tryTrunk()
+}
+
 // takeTrunk takes a place on the trunk. For an emergency call there always is one: where the trunk is full, the youngest
 // ordinary call on it ends.
 func (c *Call) takeTrunk(t *site.Trunk) bool {
@@ -59,6 +72,9 @@ func (c *Call) takeTrunk(t *site.Trunk) bool {
 // trunkFailed notes a trunk's failure. A trunk that is full in its own opinion is tried once more, last, with the place
 // that the youngest ordinary call on it makes.
 func (c *Call) trunkFailed(l *leg, status int) {
+	if c.dialsEmergency() {
+		c.note(EmergencyEvent{Kind: TrunkFailed, Trunk: l.trunk.ID, Status: status})
+	}
 	if !c.dialsEmergency() || !c.preempts() || status != 503 && status != 486 || c.retried[l.trunk.ID] {
 		return
 	}
@@ -103,3 +119,19 @@ func (a *Agent) forceTrunk(t *site.Trunk) {
 // locked reports whether the leg's party may not change the call: the phone of an emergency caller cannot hold it, hand
 // it on or join it with another (RFC 6881 ED-66…ED-72), only end it.
 func (c *Call) locked(l *leg) bool { return c.emergency && l == c.caller && l.trunk == nil }
+
+// callsForHelp reports whether the phone on the connection is in an emergency call: nothing else may ring it (RFC 6881
+// ED-70).
+func (a *Agent) callsForHelp(conn *stack.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.calls {
+		if f := c.helpFlow.Load(); f != 0 && f == conn.Flow() {
+			return true
+		}
+	}
+	return false
+}
+
+// pinned says who called for help under a number.
+func (a *Agent) pinned(number string) elin.Callback { return a.o.ELINs.Callback(time.Now(), number) }

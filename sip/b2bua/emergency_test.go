@@ -147,7 +147,7 @@ func TestTestCallNeverPreempts(t *testing.T) {
 	x.answer(x.incoming(sip.INVITE))
 	o.up(nil)
 	x.acked()
-	b.call("933").wait(503)
+	b.call("933").wait(480)
 	w.ended()
 	o.within(sip.BYE, nil).wait(200)
 	x.bye()

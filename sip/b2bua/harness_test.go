@@ -43,6 +43,8 @@ type world struct {
 	bindings map[string][]registrar.Binding
 	users    map[uint64]string // by flow: whom the connection belongs to
 	records  []Record
+	help     []EmergencyEvent
+	pinSaves int
 	news     chan struct{}
 	serving  bool
 	saved    map[string]SavedDialog
@@ -86,7 +88,20 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}}
 	w.agent = New(Options{Dialogs: w, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, Log: testLog(t), TrunkPatience: 300 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
-		Bindings: w.list, Authenticate: w.authenticate, RetryAfter: func() time.Duration { return 5 * time.Second },
+		Bindings: w.list, Authenticate: w.authenticate,
+		OnEmergency: func(e EmergencyEvent) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.help = append(w.help, e)
+		},
+		SavePins: func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.pinSaves++
+		},
+		Known: func(tx *stack.ServerTx) (*site.User, bool) {
+			return w.site.UserByUsername(tx.Request().From().Address.User)
+		},
 		OnEnd: func(r Record) {
 			w.mu.Lock()
 			w.records = append(w.records, r)
@@ -365,6 +380,18 @@ func (u *ua) acked() *sip.Request {
 	return nil
 }
 
+// cancelled waits for a CANCEL and returns the INVITE that it cancels.
+func (u *ua) cancelled() *stack.ServerTx {
+	u.w.t.Helper()
+	select {
+	case tx := <-u.cancels:
+		return tx
+	case <-time.After(deadline):
+		u.w.t.Fatalf("%s waits for CANCEL", u.name)
+	}
+	return nil
+}
+
 func (u *ua) bye() {
 	u.w.t.Helper()
 	u.incoming(sip.BYE).Reply(200, "OK")
@@ -481,6 +508,13 @@ func (f *fakeTrunks) Connect(id string, do func(*stack.Conn, error)) {
 		return
 	}
 	go do(c, nil)
+}
+
+func (f *fakeTrunks) Open(id string) (*stack.Conn, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, ok := f.conns[id]
+	return c, ok && !f.down[id] && !c.Closed()
 }
 
 func (f *fakeTrunks) Up(id string) bool {

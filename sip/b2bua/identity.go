@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/location"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
 	"holdfast/sip/site"
@@ -17,26 +17,24 @@ import (
 func newTag() string { return stack.NewTag() }
 
 // callerURI is the caller as the callee sees it, under the box's own domain on that side.
-func (c *Call) callerURI(host string) sip.Uri {
-	id := c.decision.CallerID
+func callerURI(id route.CallerID, host string) sip.Uri {
 	if id.Private || id.Number == "" {
 		return sip.Uri{Scheme: "sip", User: "anonymous", Host: "anonymous.invalid"} // RFC 3323 §4.1
 	}
 	return sip.Uri{Scheme: "sip", User: id.Number, Host: host}
 }
 
-// trunkName is the display name that goes outside.
-func (c *Call) trunkName() string {
-	if c.decision.CallerID.Private {
+// shownName is the display name that the other side sees.
+func shownName(id route.CallerID) string {
+	if id.Private {
 		return "Anonymous"
 	}
-	return c.decision.CallerID.Name
+	return id.Name
 }
 
 // assertedIdentity vouches for the caller's number towards the trunk (RFC 3325), which is within the trust domain, and
 // asks it to withhold a private one.
-func (c *Call) assertedIdentity(host string) []sip.Header {
-	id := c.decision.CallerID
+func assertedIdentity(id route.CallerID, host string) []sip.Header {
 	if id.Number == "" {
 		return nil
 	}
@@ -92,7 +90,10 @@ func trunkCaller(req *sip.Request) (number, name string) {
 		}
 	}
 	number, _, _ = strings.Cut(unescape(number), ";")
-	if len(number) > 40 || strings.ContainsAny(number, " <>\"@\r\n") {
+	odd := strings.ContainsFunc(number, func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("+._*#-", r))
+	})
+	if len(number) > 40 || odd {
 		number = "anonymous"
 	}
 	return number, name
@@ -109,7 +110,7 @@ func unescape(s string) string {
 // parseBody reads the SDP of a message; the refusal says why it cannot be used.
 func parseBody(m sip.Message) (*sdp.Description, refusal) {
 	if len(m.Body()) == 0 {
-		return nil, refusal{488, "No Session Description"}
+		return nil, refusal{status: 488, reason: "No Session Description"}
 	}
 	kind := ""
 	switch m := m.(type) {
@@ -122,17 +123,21 @@ func parseBody(m sip.Message) (*sdp.Description, refusal) {
 			kind = ct.Value()
 		}
 	}
-	kind, _, _ = strings.Cut(kind, ";")
-	if !strings.EqualFold(strings.TrimSpace(kind), "application/sdp") {
-		return nil, refusal{415, "Unsupported Media Type"}
+	body, _, err := location.Split(kind, m.Body()) // a phone may send its location along (RFC 6442)
+	if err != nil {
+		return nil, refusal{status: 415, reason: "Unsupported Media Type"}
 	}
-	d, err := sdp.Parse(m.Body())
+	d, err := sdp.Parse(body)
 	if err != nil {
 		return nil, sdpRefusal(err)
 	}
 	return d, refusal{}
 }
 
-func retryAfter(d time.Duration) sip.Header {
-	return sip.NewHeader("Retry-After", fmt.Sprint(max(1, int(d.Seconds()))))
+// priority is the request's Priority (RFC 3261 §20.26).
+func priority(req *sip.Request) string {
+	if h := req.GetHeader("priority"); h != nil {
+		return h.Value()
+	}
+	return ""
 }

@@ -57,6 +57,7 @@ type leg struct {
 	over     bool               // BYE sent or received
 	moved    *leg               // what the leg has become in another call
 	onAck    func(*sip.Request) // a 2xx of the box awaits its ACK
+	ackSeq   uint32             // with this CSeq
 	resend   *timer             // and is sent again until then
 
 	reliable map[string]uint32 // last RSeq by the peer's tag (RFC 3262)
@@ -258,6 +259,12 @@ func (l *leg) takeOffer(d *sdp.Description) error {
 	return nil
 }
 
+// secures reports whether takeOffer would take the offer's security.
+func (l *leg) secures(d *sdp.Description) bool {
+	_, ok := sdp.SelectCrypto(d.Crypto)
+	return ok || !d.Secure() && l.plainOK
+}
+
 // answer describes the leg in answer to the peer's offer.
 func (l *leg) answer(dir sdp.Direction) ([]byte, error) {
 	d := sdp.Local{Profile: l.peer.Profile, Codecs: l.codecs.Codecs(), Direction: dir.And(l.peer.Direction.Reverse()), Ptime: l.call.ptime(),
@@ -298,20 +305,32 @@ func (l *leg) connection() *stack.Conn {
 	if l.conn != nil && !l.conn.Closed() {
 		return l.conn
 	}
-	if l.user == nil {
-		return nil
-	}
-	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
-		same := l.instance != "" && b.Instance == l.instance || l.instance == "" && l.binding == b.URI
-		if !same || b.Flow == 0 {
-			continue
-		}
-		if c, ok := l.call.agent.o.Stack.Conn(uint64(b.Flow)); ok {
+	if l.trunk != nil {
+		if c, ok := l.call.agent.o.Trunks.Open(l.trunk.ID); ok {
 			l.use(c)
 			return c
 		}
+		return nil
 	}
-	return nil
+	if l.user == nil {
+		return nil
+	}
+	var back *stack.Conn
+	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
+		c, ok := l.call.agent.o.Stack.Conn(uint64(b.Flow))
+		switch {
+		case b.Flow == 0 || !ok:
+		case l.instance != "" && b.Instance == l.instance || l.instance == "" && l.binding == b.URI:
+			l.use(c)
+			return c
+		case l.instance == "" && b.Instance == "" && c.Remote().Addr() == l.source && back == nil:
+			back = c // it has no name of its own, and another port now
+		}
+	}
+	if back != nil {
+		l.use(back)
+	}
+	return back
 }
 
 // request starts a transaction in the dialog; do runs on the call's goroutine with its end, once. A 2xx to an INVITE

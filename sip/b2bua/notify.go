@@ -17,7 +17,7 @@ type subscription struct {
 // notify tells the transferor a status; one that it knows already, and any after the last word, is left out.
 func (c *Call) notify(m *transfer, status int) {
 	if m != nil && status != m.told.last {
-		c.tell(&m.told, refusal{status, progressReason(status)}, "active;expires=60")
+		c.tell(&m.told, refusal{status: status, reason: progressReason(status)}, "active;expires=60")
 	}
 }
 

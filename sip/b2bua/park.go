@@ -5,7 +5,7 @@ import "time"
 // park leaves the party that stays alone at a place, from where anybody can fetch it by the feature code.
 func (c *Call) park() {
 	m := c.moving
-	c.notifyEnd(m, refusal{200, "OK"})
+	c.notifyEnd(m, refusal{status: 200, reason: "OK"})
 	c.dismiss(m.by)
 	c.entertain(m.stays, HoldMusic)
 	c.log.Info("parked", "place", m.place, "leg", m.stays.name, "aor", m.stays.aor())

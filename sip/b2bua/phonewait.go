@@ -44,7 +44,7 @@ func (c *Call) phoneBack(userID string) {
 	if c.waitsFor != userID || c.decision.User == nil || !c.state.dials() {
 		return
 	}
-	c.ringPhones(c.decision.User)
+	c.ringPhones(c.decision.User, c.decision.CallerID, nil)
 	if len(c.trying()) > 0 {
 		c.stopWaiting()
 		c.ringing = c.after(c.decision.RingFor, c.ringTime)

@@ -58,7 +58,7 @@ func (c *Call) sendReliably(res *sip.Response) {
 		if time.Since(began) >= t.B { // RFC 3262 §3
 			c.log.Warn("no PRACK")
 			c.endsBy(causeNoPrack, c.caller.name)
-			c.refusal = refusal{504, "No PRACK"}
+			c.refusal = refusal{status: 504, reason: "No PRACK"}
 			c.feed(inRefused, nil, nil)
 			c.feed(inUnusable, nil, nil) // if it was answered meanwhile
 			return
@@ -138,7 +138,7 @@ func (c *Call) offerEarly(l *leg, tx *stack.ServerTx) {
 	d, r := parseBody(tx.Request())
 	if r.status == 0 {
 		if _, err := sdp.Agree(d.Codecs, d.Codecs, l.codecs.Codecs()); err != nil {
-			r = refusal{488, "Not Before The Answer"}
+			r = refusal{status: 488, reason: "Not Before The Answer"}
 		}
 	}
 	if r.status != 0 {

@@ -24,6 +24,7 @@ const (
 	causeTransferred = "transferred" // the other party goes on in another call
 	causeExpired     = "session expired"
 	causeNoPrack     = "no PRACK"
+	causeFault       = "fault in the box"
 	causePreempted   = "made room for an emergency call"
 )
 
@@ -54,7 +55,7 @@ func (c *Call) report() {
 	if c.agent.o.OnEnd == nil {
 		return
 	}
-	r := Record{ID: c.id, Began: c.began, Answered: c.answeredAt, Ended: time.Now(), From: c.legs[0].aor(), Dialled: c.query.Target,
+	r := Record{ID: c.id, Began: c.began, Answered: c.answeredAt, Ended: time.Now(), From: c.legs[0].aor(), Dialled: clip(c.query.Target),
 		Kind: c.kind.String(), Cause: c.cause, EndedBy: c.endedBy, Emergency: c.emergency, Status: c.refusal.status}
 	if c.legs[0].answered {
 		r.Status = 200
@@ -77,4 +78,12 @@ func (c *Call) report() {
 	}
 	c.log.Info("call ended", "cause", r.Cause, "by", r.EndedBy, "status", r.Status, "seconds", int(r.Ended.Sub(r.Began).Seconds()))
 	c.agent.o.OnEnd(r)
+}
+
+// clip bounds what a record repeats of a request.
+func clip(s string) string {
+	if len(s) > 128 {
+		return s[:128]
+	}
+	return s
 }

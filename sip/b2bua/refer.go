@@ -77,9 +77,9 @@ func (c *Call) aim(m *transfer, l *leg, to target, tx *stack.ServerTx) refusal {
 		case r.status != 0:
 			return r
 		case far.call == c:
-			return refusal{400, "Replaces Names This Call"}
+			return refusal{status: 400, reason: "Replaces Names This Call"}
 		case !l.sameParty(far):
-			return refusal{403, "Not Your Call"}
+			return refusal{status: 403, reason: "Not Your Call"}
 		}
 		m.from = far
 		return refusal{}
@@ -95,13 +95,13 @@ func (c *Call) aim(m *transfer, l *leg, to target, tx *stack.ServerTx) refusal {
 	d := c.decide(m, q)
 	switch {
 	case d.Kind == route.Emergency:
-		return refusal{403, "Nobody Is Transferred To An Emergency Number"} // help would look for the wrong person
+		return refusal{status: 403, reason: "Nobody Is Transferred To An Emergency Number"} // help would look for the wrong person
 	case d.Kind == route.Pickup:
-		return refusal{403, "Forbidden"}
+		return refusal{status: 403, reason: "Forbidden"}
 	case d.Kind == route.Reject:
-		return refusal{d.Status, d.Reason}
+		return refusal{status: d.Status, reason: d.Reason}
 	case d.Kind == route.ToUser && d.User == m.stays.user:
-		return refusal{482, "Loop Detected"}
+		return refusal{status: 482, reason: "Loop Detected"}
 	}
 	m.decision = d
 	return refusal{}

@@ -48,7 +48,7 @@ func parseReplaces(v string) (*replaced, error) {
 func (a *Agent) named(r *replaced) (*leg, refusal) {
 	l := a.find(r.callID, r.toTag)
 	if l == nil || l.remoteTag() != r.fromTag {
-		return nil, refusal{481, "Call/Transaction Does Not Exist"}
+		return nil, refusal{status: 481, reason: "Call/Transaction Does Not Exist"}
 	}
 	return l, refusal{}
 }

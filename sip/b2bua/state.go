@@ -32,6 +32,7 @@ const (
 	inEarly                   // a branch sends early media
 	inAnswer                  // a branch answers (2xx), or somebody picks the call up
 	inUnusable                // the chosen branch's answer does not fit: no common codec
+	inPassOn                  // the same, of a trunk in an emergency call: another trunk is tried
 	inFailed                  // a branch failed, others are still trying
 	inExhausted               // the last branch of the target failed
 	inRingTime                // it rang long enough
@@ -96,6 +97,7 @@ var transitions = [states][inputs]*step{
 	Answered: {
 		inAnswer:     {Answered, []action{doHangUp}},
 		inUnusable:   {Over, []action{doRefuse, doEnd}},
+		inPassOn:     {Dialling, nil},
 		inCancel:     {Over, []action{doRefuse, doEnd}}, // the 2xx waits for a PRACK: else there is none to cancel
 		inCallerLost: {Over, []action{doEnd}},
 		inAck:        {Up, nil},

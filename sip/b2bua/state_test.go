@@ -24,6 +24,7 @@ func TestTransitions(t *testing.T) {
 		{Dialling, inStop}:       {Over, []action{doRefuse, doEnd}},
 		{Answered, inAnswer}:     {Answered, []action{doHangUp}},
 		{Answered, inUnusable}:   {Over, []action{doRefuse, doEnd}},
+		{Answered, inPassOn}:     {Dialling, nil},
 		{Answered, inCancel}:     {Over, []action{doRefuse, doEnd}},
 		{Answered, inCallerLost}: {Over, []action{doEnd}},
 		{Answered, inAck}:        {Up, nil},
@@ -107,6 +108,9 @@ func TestAnyHistory(t *testing.T) {
 						t.Fatalf("seed %d: refused in %v", seed, before)
 					}
 				}
+			}
+			if in == inPassOn && before == Answered {
+				connected-- // what it was connected to was of no use
 			}
 			if in == inAnswer && !before.dials() && !slices.Contains(do, doHangUp) {
 				t.Fatalf("seed %d: late answer in %v is left alone", seed, before)

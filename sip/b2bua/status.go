@@ -10,11 +10,11 @@ import (
 func sdpRefusal(err error) refusal {
 	switch {
 	case errors.Is(err, sdp.ErrIPv6):
-		return refusal{488, "IPv6 Not Supported"}
+		return refusal{status: 488, reason: "IPv6 Not Supported"}
 	case errors.Is(err, sdp.ErrNoAudio):
-		return refusal{488, "No Audio Stream"}
+		return refusal{status: 488, reason: "No Audio Stream"}
 	default:
-		return refusal{400, "Bad Session Description"}
+		return refusal{status: 400, reason: "Bad Session Description"}
 	}
 }
 

@@ -45,18 +45,18 @@ func (c *Call) taken(t take) {
 // mayTake applies RFC 3891 §3, and what the box allows: a call that rings may be taken by every user of the site, a
 // running one only by the same user's other phone, a parked one by everybody.
 func (c *Call) mayTake(t take) refusal {
-	busy := refusal{491, "Request Pending"}
+	busy := refusal{status: 491, reason: "Request Pending"}
 	ringing := c.state == Dialling && len(c.trying()) > 0
 	switch {
 	case c.state == Over:
-		return refusal{603, "Decline"}
+		return refusal{status: 603, reason: "Decline"}
 	case t.of == nil && t.place == "":
 		if !ringing {
-			return refusal{404, "No Call To Pick Up"}
+			return refusal{status: 404, reason: "No Call To Pick Up"}
 		}
 	case t.of == nil:
 		if c.moving == nil || c.moving.place != t.place {
-			return refusal{404, "Nothing Parked There"}
+			return refusal{status: 404, reason: "Nothing Parked There"}
 		}
 		if c.changing {
 			return busy
@@ -66,13 +66,13 @@ func (c *Call) mayTake(t take) refusal {
 			return busy
 		}
 	case t.of.over:
-		return refusal{603, "Decline"}
+		return refusal{status: 603, reason: "Decline"}
 	case !t.of.answered: // a dialog that the box has not begun is not replaced before its answer
-		return refusal{481, "Call/Transaction Does Not Exist"}
+		return refusal{status: 481, reason: "Call/Transaction Does Not Exist"}
 	case t.earlyOnly:
-		return refusal{486, "Busy Here"}
+		return refusal{status: 486, reason: "Busy Here"}
 	case t.of.user == nil || t.of.user.ID != t.user.ID || c.emergency:
-		return refusal{403, "Not Your Call"}
+		return refusal{status: 403, reason: "Not Your Call"}
 	case c.state != Up || c.changing || c.other(t.of) == nil:
 		return busy
 	}
@@ -95,12 +95,12 @@ func (c *Call) taker(t take) (*leg, *sdp.Description, refusal) {
 		return nil, nil, r
 	}
 	if err := n.openMedia(); err != nil {
-		return nil, nil, refusal{503, "Service Unavailable"}
+		return nil, nil, refusal{status: 503, reason: "Service Unavailable"}
 	}
 	c.legs = append(c.legs, n)
 	c.agent.addLeg(n)
 	if err := n.takeOffer(d); err != nil {
-		return n, nil, refusal{488, "SRTP Required"}
+		return n, nil, refusal{status: 488, reason: "SRTP Required"}
 	}
 	return n, d, refusal{}
 }
@@ -108,7 +108,7 @@ func (c *Call) taker(t take) (*leg, *sdp.Description, refusal) {
 // picksUp lets the phone answer the call that rings elsewhere.
 func (c *Call) picksUp(n *leg, d *sdp.Description) refusal {
 	if _, err := sdp.Agree(c.wants, sdp.Filter(d.Codecs), d.Codecs); err != nil {
-		return refusal{488, "No Common Codec"}
+		return refusal{status: 488, reason: "No Common Codec"}
 	}
 	c.log.Info("picked up", "leg", n.name, "aor", n.aor())
 	c.feed(inAnswer, n, nil)
@@ -151,18 +151,18 @@ func (c *Call) takes(n *leg, d *sdp.Description, t take) refusal {
 	}
 	codecs := sdp.OfferTo(d.Codecs, stays.codecs.Codecs())
 	if len(codecs) == 0 {
-		return refusal{488, "No Supported Codec"}
+		return refusal{status: 488, reason: "No Supported Codec"}
 	}
 	body, err := stays.offerCodecs(codecs, d.Direction)
 	if err != nil {
-		return refusal{500, "Server Internal Error"}
+		return refusal{status: 500, reason: "Server Internal Error"}
 	}
 	c.changing = true
 	c.reinvite(stays, body, glareTries, func(res *sip.Response, err error) {
 		defer c.free()
 		r := c.taking(n, stays, d, res, err)
 		if r.status == 0 && (c.state != Up && c.state != Waiting || stays.over) {
-			r = refusal{481, "Call/Transaction Does Not Exist"}
+			r = refusal{status: 481, reason: "Call/Transaction Does Not Exist"}
 		}
 		if r.status != 0 {
 			n.uas.Reply(r.status, r.reason)
@@ -179,21 +179,21 @@ func (c *Call) takes(n *leg, d *sdp.Description, t take) refusal {
 // taking fits the answer of the party that stays.
 func (c *Call) taking(n, stays *leg, d *sdp.Description, res *sip.Response, err error) refusal {
 	if err != nil {
-		return refusal{480, "Temporarily Unavailable"}
+		return refusal{status: 480, reason: "Temporarily Unavailable"}
 	}
 	if res.StatusCode >= 300 {
-		return refusal{max(res.StatusCode, 400), reason(max(res.StatusCode, 400))}
+		return refusal{max(res.StatusCode, 400), reason(max(res.StatusCode, 400)), true}
 	}
 	fd, r := parseBody(res)
 	if r.status != 0 {
-		return refusal{488, "Not Acceptable Here"}
+		return refusal{status: 488, reason: "Not Acceptable Here"}
 	}
 	g, err := sdp.Agree(d.Codecs, stays.offer, fd.Codecs)
 	if err == nil {
 		err = stays.takeAnswer(fd)
 	}
 	if err != nil {
-		return refusal{488, "No Common Codec"}
+		return refusal{status: 488, reason: "No Common Codec"}
 	}
 	stays.codecs, stays.ours = g.B, g.Ours
 	n.codecs, n.ours = g.A, g.A

@@ -80,7 +80,7 @@ func (c *Call) join(x *leg, res *sip.Response) {
 		x.ack(res.CSeq().SeqNo, nil)
 	}
 	c.save(x)
-	c.notifyEnd(m, refusal{200, "OK"})
+	c.notifyEnd(m, refusal{status: 200, reason: "OK"})
 	c.moving = nil
 	c.unparkFrom(m)
 	c.replace(m.by, x)
@@ -220,10 +220,10 @@ func (c *Call) keep() {
 	c.stopWaiting()
 	c.ringsAt.Store(nil)
 	if c.refusal.status < 300 {
-		c.refusal = refusal{480, "Temporarily Unavailable"}
+		c.refusal = refusal{status: 480, reason: "Temporarily Unavailable"}
 	}
 	c.log.Info("transfer failed", "status", c.refusal.status)
-	c.notifyEnd(m, refusal{c.refusal.status, reason(c.refusal.status)})
+	c.notifyEnd(m, refusal{status: c.refusal.status, reason: reason(c.refusal.status)})
 }
 
 // leave lets a transferor go that has hung up while the target rings: who waits hears that.
@@ -238,7 +238,7 @@ func (c *Call) recall() {
 	m := c.moving
 	m.timer.stop()
 	if c.refusal.status >= 300 {
-		c.notifyEnd(m, refusal{c.refusal.status, reason(c.refusal.status)})
+		c.notifyEnd(m, refusal{status: c.refusal.status, reason: reason(c.refusal.status)})
 	}
 	if m.recalled || m.by.user == nil {
 		c.endsBy(causeRefused, "box")

@@ -118,7 +118,7 @@ func TestDownTrunkLast(t *testing.T) {
 	w.trunks.down["sbc1"] = true
 	o := a.call("912175550142")
 	x2.incoming(sip.INVITE).Reply(503, "Service Unavailable")
-	o.wait(503)
+	o.wait(500)
 	w.ended()
 }
 
@@ -236,7 +236,7 @@ func TestTrunkSilentForEver(t *testing.T) {
 	o := a.call("912175550142")
 	x.incoming(sip.INVITE)
 	began := time.Now()
-	o.wait(503)
+	o.wait(480)
 	if time.Since(began) > 5*time.Second {
 		t.Error("the caller waits too long")
 	}

@@ -92,10 +92,13 @@ func (c *call) nextCallback(d Decision) Decision {
 	return c.ring(next)
 }
 
+// maxTogether bounds the callers of one ELIN whose phones ring at once; the most recent ones, and the desk with them.
+const maxTogether = 16
+
 // callers are the pinned callers' own phones, or their others.
 func (c *call) callers(pins elin.Callback, own bool) []Target {
 	var out []Target
-	for _, caller := range pins.Callers {
+	for _, caller := range pins.Callers[:min(len(pins.Callers), maxTogether)] {
 		u, known := c.site.UserByID(caller.User)
 		phone := &caller
 		if caller.Device == "" && caller.Instance == "" && caller.Binding == "" {

@@ -96,3 +96,14 @@ func (t *trunk) hangUp() {
 		conn.Close()
 	}
 }
+
+// Open is the connection to the trunk that is open now, if there is one.
+func (s *Set) Open(id string) (*stack.Conn, bool) {
+	t := s.find(id)
+	if t == nil {
+		return nil, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conn, t.conn != nil && !t.conn.Closed()
+}

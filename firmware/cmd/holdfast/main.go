@@ -29,6 +29,9 @@ func commands() []command {
 		{"check", "FILE…", "say what is wrong with a file, and the fix", check},
 		{"status", "[--json]", "show mode, zones, trunks, phones and calls", status},
 		{"drill", "start|stop", "rehearse an outage, with a time limit", drill},
+		{"ack", "NAME", "take note of emergency calls", ack},
+		{"pins", "[--json]", "show whom a PSAP that calls back reaches", pins},
+		{"emergency", "log|drill", "show emergency calls; make a test call", emergencyCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
 		{"example", "", "print a commented boot file to begin with", example},
 		{"version", "", "print the version", printVersion},
@@ -77,7 +80,7 @@ func help(out io.Writer) {
 	fmt.Fprintln(out, "holdfast keeps a branch's phones alive when the cloud phone system is gone.")
 	fmt.Fprintln(out)
 	for _, c := range commands() {
-		fmt.Fprintf(out, "  holdfast %-8s %-16s %s\n", c.name, c.args, c.about)
+		fmt.Fprintf(out, "  holdfast %-9s %-16s %s\n", c.name, c.args, c.about)
 	}
 	fmt.Fprintln(out, "\n`holdfast COMMAND -h` tells more.\nExit status: 0 done, 1 it did not work, 2 wrong command line.")
 }

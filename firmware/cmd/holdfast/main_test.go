@@ -14,6 +14,7 @@ import (
 
 	"holdfast/firmware/config"
 	"holdfast/firmware/control"
+	"holdfast/firmware/emergency"
 	"holdfast/sip/site"
 )
 
@@ -239,6 +240,7 @@ func TestRunningBox(t *testing.T) {
 		{"drill start --by ann", control.DrillOrder{By: "ann", Limit: 15 * time.Minute}},
 		{"drill start --by ann --for 90s --users 1001,alice,,1002", control.DrillOrder{By: "ann", Limit: 90 * time.Second, Users: []string{"1001", "alice", "1002"}}},
 		{"drill stop --by ann", "stop by ann"},
+		{"ack --call c1 Maria Lopez", control.AckOrder{By: "Maria Lopez", How: emergency.ByCommand, Call: "c1"}},
 		{"site fetch", false},
 		{"site fetch --force", true},
 	} {
@@ -253,7 +255,7 @@ func TestRunningBox(t *testing.T) {
 		t.Error("nobody orders the drill")
 	}
 	f.err = errors.New("the cloud is away: this is no time for a drill")
-	for _, line := range []string{"drill start", "drill stop", "site fetch"} {
+	for _, line := range []string{"drill start", "drill stop", "site fetch", "ack Maria", "emergency log"} {
 		if out, status, err := call(t, strings.Fields(line)...); status != 1 || err == nil || err.Error() != f.err.Error() || out != "" {
 			t.Errorf("%s: %d, %v, printed %q", line, status, err, out)
 		}

@@ -28,6 +28,9 @@ const (
 var signs = map[string]string{"normal": "○", "resilience": "●", "drill": "◕", "recovering": "◐"}
 
 func (p *page) status(s control.Status) {
+	for _, e := range s.Emergencies {
+		p.emergency(e)
+	}
 	p.mode(s.Mode)
 	p.line("")
 	p.line("Cloud")
@@ -61,6 +64,36 @@ func (p *page) status(s control.Status) {
 	for _, a := range s.Alarms {
 		p.paragraph(p.paint("31", "▲")+" ", "  ", clip(a, alarmLong))
 	}
+}
+
+// emergency stands before all else: what somebody has to do now.
+func (p *page) emergency(e control.Emergency) {
+	state := "calling"
+	switch {
+	case e.State == "answered":
+		state = "answered"
+	case e.State == "ended":
+		state = "the call has ended"
+	}
+	if e.Trunk != "" && e.State != "ended" {
+		state += " on " + e.Trunk
+	}
+	p.line("%s  %s", p.paint("31", "▲ "+clip(e.Title, 44)), p.since(e.Began))
+	p.paragraph("   ", "   ", clip(state, 60))
+	for _, part := range []struct{ what, text string }{{"by ", e.Caller}, {"place: ", e.Place}, {"address given: ", e.Address}, {"callback number: ", e.Callback}} {
+		if part.text != "" {
+			p.paragraph("   ", "   ", clip(part.what+part.text, alarmLong))
+		}
+	}
+	for _, a := range e.Alarms {
+		p.paragraph("   "+p.paint("31", "▲")+" ", "     ", clip(a, alarmLong))
+	}
+	if e.Acknowledged != "" {
+		p.paragraph("   ", "   ", clip("acknowledged by "+e.Acknowledged, alarmLong))
+	} else {
+		p.line("   not acknowledged yet: holdfast ack NAME")
+	}
+	p.line("")
 }
 
 func (p *page) mode(m control.Mode) {

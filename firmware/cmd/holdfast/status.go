@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"time"
@@ -23,9 +22,7 @@ func status(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
+		return printJSON(out, s)
 	}
 	p := page{now: time.Now(), zone: time.Local, colour: isTerminal(out)}
 	p.status(s)
