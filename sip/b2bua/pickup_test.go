@@ -86,11 +86,6 @@ func TestPark(t *testing.T) {
 	callee.within(sip.UPDATE, nil).wait(200)
 	callee.refer("sip:1003@lsp.test").wait(403)
 
-	// The place is taken: another call cannot be parked there.
-	second := x.call("912175550142", pcmu)
-	second.wait(503)
-	w.ended()
-
 	fetch := x.call("*57", pcma)
 	callee.rejoined(pcma)
 	res := fetch.up(nil)

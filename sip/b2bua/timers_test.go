@@ -81,7 +81,7 @@ func TestSessionIntervalTooSmall(t *testing.T) {
 	again := a.call("1002", pcmu)
 	b.incoming(sip.INVITE).Reply(422, "Session Interval Too Small", sip.NewHeader("Min-SE", "60"))
 	b.incoming(sip.INVITE).Reply(422, "Session Interval Too Small", sip.NewHeader("Min-SE", "120"))
-	again.wait(422)
+	again.wait(500) // once is enough; what the two could not agree on is not the caller's matter
 	w.ended()
 }
 
