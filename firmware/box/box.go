@@ -173,8 +173,9 @@ func (b *Box) buildSIP() error {
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: trunkRoots, Log: b.log,
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
-		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) }})
-	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
+		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },
+		OnRegistered: func(userID string, _ int) { b.calls.PhoneBack(userID) }})
+	b.calls = b2bua.New(b2bua.Options{Log: b.log, Dialogs: dialogs{b}, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, OnEnd: b.callEnded,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	return nil
@@ -219,6 +220,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
 	b.resumeEmergencies()
+	b.endLostCalls()
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })
 	under("emergency housekeeping", b.tidyEmergencies)
 	under("notices", b.notices.Run)

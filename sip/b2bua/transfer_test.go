@@ -28,7 +28,7 @@ func (o *outgoing) refer(referTo string, headers ...sip.Header) *outgoing {
 // order of NOTIFY and BYE is not told: they come on goroutines of their own.
 func (u *ua) story(bye bool) (heard []string) {
 	u.w.t.Helper()
-	last, gone := false, !bye
+	word, last, gone := "", false, !bye
 	for !last || !gone {
 		select {
 		case tx := <-u.requests:
@@ -36,12 +36,14 @@ func (u *ua) story(bye bool) (heard []string) {
 			switch req := tx.Request(); req.Method {
 			case sip.NOTIFY:
 				line, _, _ := strings.Cut(string(req.Body()), "\r\n")
-				heard = append(heard, strings.TrimPrefix(line, "SIP/2.0 "))
+				line = strings.TrimPrefix(line, "SIP/2.0 ")
 				if header(req, "event") == "" || !strings.HasPrefix(header(req, "content-type"), "message/sipfrag") {
 					u.w.t.Errorf("NOTIFY without Event or with another body:\n%s", req)
 				}
 				if strings.HasPrefix(header(req, "subscription-state"), "terminated") {
-					last = true
+					word, last = line, true
+				} else {
+					heard = append(heard, line)
 				}
 			case sip.BYE:
 				gone = true
@@ -52,7 +54,7 @@ func (u *ua) story(bye bool) (heard []string) {
 			u.w.t.Fatalf("%s waits: heard %q, last word %v, BYE %v", u.name, heard, last, gone)
 		}
 	}
-	return heard
+	return append(heard, word)
 }
 
 // rejoined answers the re-INVITE that a transfer brings to who stays.
@@ -70,7 +72,7 @@ func (o *outgoing) rejoined(codecs ...sdp.Codec) *sdp.Description {
 	return d
 }
 
-// seen is the last word and how many came before.
+// finalWord is what the transferor was told last.
 func finalWord(heard []string) string { return heard[len(heard)-1] }
 
 // linked waits until the session's newest link ties the two legs.
