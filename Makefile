@@ -21,7 +21,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench bench-media soak clean host $(TARGETS)
+.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak clean host $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,13 @@ lint: ## staticcheck, shellcheck, known vulnerabilities
 
 bench: ## benchmarks with allocations; BENCH=pattern
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+storm: ## 10,000 calls with aborts at every step; nothing may be left of them; ARGS='-storm.seed N' repeats one
+	@go test -count=1 -timeout $(TIMEOUT) -run '^TestStorm' -v ./firmware/box -storm.calls 10000 $(ARGS)
+
+bench-sip: host ## registrations and calls beside Kamailio and rtpengine, in turns (root; installs them); ARGS='--rounds 1 --phones 1000'
+	@scripts/deps.sh bench-sip
+	@$(HOST)/holdfast-lab bench-sip --box $(HOST)/holdfast $(ARGS)
 
 bench-media: ## the media relay beside rtpengine's user-space relay (root; installs it); ARGS=--json, ARGS='--rounds 1 --seconds 4'
 	@scripts/bench-media.sh $(ARGS)

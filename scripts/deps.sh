@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that a make target needs, and nothing when all is there.
-# usage: deps.sh test|lint|prompts|interop...
+# usage: deps.sh test|lint|prompts|bench-sip|interop...
 # Debian 12, amd64 for interop. Without root it says what to install and stops.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
@@ -11,6 +11,7 @@ sipp=
 for what; do
 	case $what in
 	test) want+=(gcc libc6-dev) ;; # the race detector needs cgo
+	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	lint) want+=(shellcheck) ;;
 	prompts) want+=(espeak-ng libopus-dev libbcg729-dev pkg-config gcc libc6-dev) ;;
 	interop)

@@ -61,6 +61,7 @@ type Box struct {
 	journal   *emergency.Journal
 	notices   *notice.Engine
 	webhook   *webhook.Sender // nil: none
+	pinned    *pins
 	strays    strays
 	saving    sync.Mutex // see saveBindings
 
@@ -175,8 +176,12 @@ func (b *Box) buildSIP() error {
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },
 		OnRegistered: func(userID string, _ int) { b.calls.PhoneBack(userID) }})
-	b.calls = b2bua.New(b2bua.Options{Log: b.log, Dialogs: dialogs{b}, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
-		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, OnEnd: b.callEnded,
+	b.pinned = openPins(b.cfg.RunDir, b.log)
+	b.pins = b.pinned.list
+	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
+		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
+		Dialogs: dialogs{b},
+		ELINs:   b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	return nil
 }
@@ -219,8 +224,8 @@ func (b *Box) Run(ctx context.Context) error {
 	under("modes", b.modes.run)
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
+	front.Go(func() error { b.restoreDialogs(); return nil })
 	b.resumeEmergencies()
-	b.endLostCalls()
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })
 	under("emergency housekeeping", b.tidyEmergencies)
 	under("notices", b.notices.Run)
@@ -231,8 +236,10 @@ func (b *Box) Run(ctx context.Context) error {
 	front.Go(func() error { return b.prober.Run(frontCtx) })
 	front.Go(func() error { return b.documents.Run(frontCtx) })
 	front.Go(func() error { return b.housekeeping(frontCtx) })
-	front.Go(func() error { return control.Serve(frontCtx, b.cfg.RunDir, b) })
-	front.Go(func() error { return b.serveMetrics(frontCtx) })
+	front.Go(func() error {
+		return b.insist(frontCtx, "control socket", func() error { return control.Serve(frontCtx, b.cfg.RunDir, b) })
+	})
+	front.Go(func() error { return b.insist(frontCtx, "metrics", func() error { return b.serveMetrics(frontCtx) }) })
 	front.Go(func() error {
 		select {
 		case err := <-failed:
@@ -247,19 +254,61 @@ func (b *Box) Run(ctx context.Context) error {
 		"site", b.site.Load().Doc().Site.ID, "serial", b.site.Load().Doc().Serial)
 	err := front.Wait()
 	b.log.Info("holdfast is stopping")
-	b.calls.Stop()
-	b.settle()
+	b.goodbye()
 	stopBase()
 	base.Wait()
 	return err
 }
 
-// settle gives the last BYEs a moment to leave before their connections close.
-func (b *Box) settle() {
-	for _, c := range b.stack.Conns() {
-		c.Hangup()
+// How long the end may take: the calls' BYEs, and their way out of the connections.
+const (
+	byesWithin    = 3 * time.Second
+	hangUpsWithin = 2 * time.Second
+)
+
+// goodbye ends every call with BYE, and closes the connections once what was written has left them. A phone that does
+// not answer holds nobody up.
+func (b *Box) goodbye() {
+	within(byesWithin, b.calls.Stop)
+	within(hangUpsWithin, func() {
+		var all sync.WaitGroup
+		for _, c := range b.stack.Conns() {
+			all.Go(c.Hangup)
+		}
+		all.Wait()
+	})
+}
+
+// within waits for do, but not longer than d; do runs on to its own end.
+func within(d time.Duration, do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
 	}
 }
+
+// insist runs what people look through, and again when it fails: a taken port is no reason to end calls.
+func (b *Box) insist(ctx context.Context, what string, run func() error) error {
+	for ctx.Err() == nil {
+		err := run()
+		if ctx.Err() != nil {
+			break
+		}
+		b.log.Error(what+" is not there; it is tried again", "err", err, "in", insistEvery)
+		select {
+		case <-ctx.Done():
+		case <-time.After(insistEvery):
+		}
+	}
+	return nil
+}
+
+const insistEvery = 10 * time.Second
 
 func (b *Box) close() {
 	for i := len(b.closers) - 1; i >= 0; i-- {

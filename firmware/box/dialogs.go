@@ -5,36 +5,35 @@ import (
 	"holdfast/sip/b2bua"
 )
 
-// dialogsSection of the snapshot: what it takes to end the calls that are up, should the program be killed.
+// dialogsSection of the snapshot: what it takes to end the calls of a program that was killed.
 const dialogsSection = "dialogs"
 
-// dialogs adapts the snapshot to what calls need. A dialog that cannot be kept costs no call.
-type dialogs struct{ *Box }
+// dialogs keeps calls' dialogs in the snapshot.
+type dialogs struct{ b *Box }
 
 // Keep saves a dialog.
 func (d dialogs) Keep(key string, s b2bua.SavedDialog) {
-	if err := d.snapshot.Put(dialogsSection, key, s); err != nil {
-		d.log.Error("a dialog is not saved", "err", err)
+	if err := d.b.snapshot.Put(dialogsSection, key, s); err != nil {
+		d.b.log.Error("a crash would leave somebody talking into dead air", "err", err)
 	}
 }
 
-// Forget removes a dialog that is over.
+// Forget drops it.
 func (d dialogs) Forget(key string) {
-	if err := d.snapshot.Delete(dialogsSection, key); err != nil {
-		d.log.Error("a dialog is not removed from the snapshot", "err", err)
+	if err := d.b.snapshot.Delete(dialogsSection, key); err != nil {
+		d.b.log.Error("dialog is not forgotten", "err", err)
 	}
 }
 
-// endLostCalls has the calls of the program's last life hung up: on trunks at once, on phones when they are back.
-func (b *Box) endLostCalls() {
+// restoreDialogs hangs up the calls of the program's last life: on trunks at once, on phones when they are back.
+func (b *Box) restoreDialogs() {
 	saved, unfit := snapshot.Load[b2bua.SavedDialog](b.snapshot, dialogsSection)
-	if unfit > 0 {
-		b.log.Warn("saved dialogs of another version are ignored", "dialogs", unfit)
-	}
-	list := make([]b2bua.SavedDialog, 0, len(saved))
-	for key, s := range saved {
-		s.Key = key
+	var list []b2bua.SavedDialog
+	for _, s := range saved {
 		list = append(list, s)
+	}
+	if len(list) > 0 || unfit > 0 {
+		b.log.Warn("calls of the program's last life are hung up", "dialogs", len(list), "unfit", unfit)
 	}
 	b.calls.Restore(list)
 }

@@ -80,6 +80,7 @@ func (b *Box) adopt(s *site.Site) {
 	longest := time.Duration(o.MaxExpires) * time.Second
 	b.registrar.Limit(time.Duration(o.MinExpires)*time.Second, longest, longest, o.MaxContacts)
 	b.trunks.Update(s.Doc().Trunks)
+	b.recheckTrunks()
 	for _, x := range b.registrar.All(time.Now()) { // who left the document leaves the box
 		if _, ok := s.UserByID(x.AOR); !ok {
 			b.registrar.Remove(x.AOR)

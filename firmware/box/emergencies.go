@@ -97,6 +97,7 @@ func (b *Box) tidyEmergencies(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			b.journal.Tidy()
+			b.pinned.save() // it holds ages: a crash must not make pins younger
 		case <-ctx.Done():
 			return nil
 		}
@@ -120,6 +121,11 @@ func (b *Box) resumeEmergencies() {
 			}
 		}
 	}
+	b.pinned.table.Reconcile(time.Now(), func(id string) bool {
+		e, ok := b.journal.Get(id)
+		return ok && e.Open()
+	})
+	b.pinned.save()
 }
 
 // shown is an output of a board that has none: it stands in the log.

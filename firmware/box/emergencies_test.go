@@ -34,6 +34,7 @@ func emergencyBox(t *testing.T, dir string, change func(*Box)) (b *Box, stop fun
 		change(b)
 	}
 	b.site.Store(oneUser(t, ""))
+	b.pinned = openPins(dir, b.log)
 	for _, build := range []func() error{b.openFolders, b.openState, b.buildRecords, b.buildEmergencies} {
 		if err := build(); err != nil {
 			t.Fatal(err)

@@ -75,6 +75,7 @@ const homeRate = 50
 func (b *Box) housekeeping(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var rush afterRush
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,10 +83,13 @@ func (b *Box) housekeeping(ctx context.Context) error {
 		case <-tick.C:
 		}
 		now := time.Now()
+		if rush.due(b.stack.Counters().Accepted.Load()) {
+			rush.clear()
+		}
 		for _, g := range b.registrar.Expire(now) {
 			b.forgetBindings(g.AOR)
 		}
-		if s := b.modes.state(); s.Mode == mode.Recovering && now.Sub(s.Since) > 2*time.Second && !b.warm() {
+		if s := b.modes.state(); (s.Mode == mode.Recovering || s.Mode == mode.Normal) && now.Sub(s.Since) > 2*time.Second && !b.warm() {
 			b.sendHome()
 		}
 	}

@@ -17,12 +17,18 @@ import (
 // A phone that finds the door closed must try again soon: it may have noticed the outage before the box has.
 const (
 	retryNormal     = 5 * time.Second
+	retrySuspicious = 2 * time.Second // a zone of the cloud has missed its last probe
 	retryRecovering = 30 * time.Second
 )
 
 func (b *Box) retryAfter() time.Duration {
 	if b.modes.state().Mode == mode.Recovering {
 		return retryRecovering
+	}
+	for _, e := range b.modes.evidence() { // perhaps an outage that is seconds old
+		if e.Kind == mode.SIP && !e.At.IsZero() && !e.Alive {
+			return retrySuspicious
+		}
 	}
 	return retryNormal
 }
@@ -85,6 +91,20 @@ func (b *Box) authorize(c *stack.Conn) error {
 	c.Set(id)
 	c.SetAuthenticated()
 	return nil
+}
+
+// recheckTrunks closes connections of SBCs whose certificate is no longer that of their trunk: a document that changes a
+// name or a fingerprint means it now.
+func (b *Box) recheckTrunks() {
+	for _, c := range b.stack.Conns() {
+		if c.Side() != stack.Trunk {
+			continue
+		}
+		if id, err := b.trunks.Identify(c.PeerCertificate()); err != nil || c.Get() != any(id) {
+			b.log.Warn("connection of a trunk is closed: the site document has changed", "trunk", c.Get(), "source", c.Remote().String())
+			go c.Close()
+		}
+	}
 }
 
 // connClosed marks the phones of a lost connection as unreachable at once, and has a lost trunk asked again.

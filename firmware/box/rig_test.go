@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -60,6 +61,7 @@ type rig struct {
 	mu      sync.Mutex
 	invites []weak.Pointer[stack.ServerTx] // alive as long as anything remembers the call
 	records int
+	dialogs []overheard
 }
 
 // rigNet is where phones, SBC and box meet.
@@ -155,10 +157,10 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	} else {
 		r.media = &still{}
 	}
-	r.calls = b2bua.New(b2bua.Options{Log: slog.New(slog.DiscardHandler), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second,
+	r.calls = b2bua.New(b2bua.Options{Log: rigLog(), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second,
 		Site: func() *site.Site { return r.site }, Policy: func() route.Policy { return route.Policy{Serve: true} },
 		Authenticate: r.access.Authenticate,
-		Bindings: func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
+		Bindings:     func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
 		OnEnd: func(b2bua.Record) {
 			r.mu.Lock()
 			r.records++
@@ -205,6 +207,15 @@ func (r *rig) request(tx *stack.ServerTx) {
 		r.mu.Unlock()
 	}
 	r.calls.Handle(tx)
+}
+
+// overhear remembers a dialog of a phone.
+func (r *rig) overhear(d overheard) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.dialogs) < 1000 {
+		r.dialogs = append(r.dialogs, d)
+	}
 }
 
 // remembered counts the INVITEs that something still holds: a call's goroutine, a timer, a map.
@@ -340,4 +351,13 @@ func (l *stillLeg) Close() {
 		l.silent.Stop()
 		l.m.legs--
 	}
+}
+
+// rigLog writes to the file that RIG_LOG names, if any.
+func rigLog() *slog.Logger {
+	f, err := os.Create(os.Getenv("RIG_LOG"))
+	if err != nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

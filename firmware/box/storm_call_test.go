@@ -388,9 +388,20 @@ func (w *worker) up() bool {
 	}
 	if p.fate >= changeDropped && p.fate <= changeRefused || p.fate == lives {
 		// Hold.
-		one.write(first.Request("INVITE", stormSDP(one, 2, "sendonly", "0 101")))
-		if _, ok := w.next(request(other, "INVITE")); !ok {
-			return w.over()
+		held := request(other, "INVITE")
+		for range 10 {
+			one.write(first.Request("INVITE", stormSDP(one, 2, "sendonly", "0 101")))
+			ev, ok := w.next(func(ev event) bool {
+				return held(ev) || ev.at == one && ev.m.Status() == 491 && ev.m.Get("CSeq") == first.Invite()
+			})
+			if !ok {
+				return w.over()
+			}
+			if held(ev) {
+				break
+			}
+			one.write(first.Ack(ev.m, nil)) // the other party has not acknowledged yet: again a little later
+			w.rest(20 * time.Millisecond)
 		}
 		inv := other.settle(second.CallID)
 		switch {

@@ -86,7 +86,7 @@ func plans(seed, worker uint64, n int) []plan {
 		if r.IntN(3) == 0 {
 			p.fate = lives
 		}
-		if p.kind != inside && r.IntN(8) > 0 && p.drops() {
+		if p.kind != inside && r.IntN(24) > 0 && p.drops() {
 			p.kind = inside // the trunk's connection is everybody's: it falls now and then only
 		}
 		out[i] = p

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,9 +23,25 @@ func TestFloodBesideLiveCalls(t *testing.T) {
 	t.Run("on one port", func(t *testing.T) { floodBesideLiveCalls(t, true) })
 }
 
-func floodBesideLiveCalls(t *testing.T, one bool) {
+// A machine that stands still for longer than the kernel's queue of a socket lasts (12 ms at this rate) loses packets before the relay
+// can have them. The relay says so (Missed); then it is tried again.
+func floodBesideLiveCalls(t *testing.T, onePort bool) {
+	for range 5 {
+		lost, missed := floodOnce(t, onePort)
+		switch {
+		case lost == 0:
+			return
+		case missed == 0:
+			t.Fatalf("%d packets of live calls were lost", lost)
+		}
+		t.Logf("%d packets were lost, and %d found a full queue: the machine is too busy", lost, missed)
+	}
+	t.Error("lost packets each time")
+}
+
+func floodOnce(t *testing.T, onePort bool) (lost int, missed uint64) {
 	const calls = 8
-	length, rate := 2*time.Second, 20000 // packets a second
+	length, rate := 1500*time.Millisecond, 20000 // packets a second
 	if racing {
 		rate = 4000 // the race detector is that much slower
 	}
@@ -38,47 +55,42 @@ func floodBesideLiveCalls(t *testing.T, one bool) {
 		c.set(t)
 		live = append(live, c)
 	}
-	speak := func(round int) {
-		for i, c := range live {
-			c.a.say(c.la, fmt.Sprint("a", i, " ", round))
-			c.b.say(c.lb, fmt.Sprint("b", i, " ", round))
-		}
-		for i, c := range live {
-			c.b.hears(fmt.Sprint("a", i, " ", round))
-			c.a.hears(fmt.Sprint("b", i, " ", round))
-		}
-	}
-	speak(0)
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before := heap()
-	f := newFlood(t, live)
-	f.single = one
+	f := newFlood(t, live, onePort)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	done := make(chan struct{})
 	var flooding sync.WaitGroup
 	flooding.Go(func() { f.run(rate, done) })
-	start, round := time.Now(), 0
-	for ; time.Since(start) < length; round++ {
-		speak(round + 1)
-		time.Sleep(time.Until(start.Add(time.Duration(round+1) * 20 * time.Millisecond)))
+	rounds := 0
+	for start := time.Now(); time.Since(start) < length; rounds++ {
+		for _, c := range live {
+			c.a.say(c.la, fmt.Sprint(rounds))
+			c.b.say(c.lb, fmt.Sprint(rounds))
+		}
+		time.Sleep(time.Until(start.Add(time.Duration(rounds+1) * 20 * time.Millisecond)))
 	}
 	close(done)
 	flooding.Wait()
-	speak(-1)
-	if got := f.sent.Load(); float64(got) < 0.5*float64(rate)*length.Seconds() {
-		t.Logf("only %d packets of the flood were sent: the machine is busy", got)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	for _, c := range live {
+		for _, p := range []*phone{c.a, c.b} {
+			for i := 0; i < rounds; {
+				pkt, ok := p.hearSoon()
+				if !ok {
+					lost += rounds - i
+					break
+				}
+				n, err := strconv.Atoi(string(pkt.Payload))
+				if err != nil || n < i {
+					t.Fatalf("heard %q, want %d", pkt.Payload, i)
+				}
+				lost += n - i
+				i = n + 1
+			}
+		}
 	}
-	total := uint64(0)
-	eventually(t, "the flood is over", func() bool {
-		n := r.Counts()
-		before := total
-		total = n.RxPackets
-		return total == before
-	})
 	n := r.Counts()
 	t.Logf("%d packets of the flood, %v", f.sent.Load(), n.Drops)
 	for _, why := range []string{"garbage", "malformed", "forged", "replayed", "oversized"} {
@@ -86,16 +98,29 @@ func floodBesideLiveCalls(t *testing.T, one bool) {
 			t.Errorf("nothing was %s", why)
 		}
 	}
-	for _, c := range live {
-		for _, l := range []*Leg{c.la, c.lb} {
-			if st := l.Stats(); st.RxLost != 0 || st.RxPackets != uint64(round+3) {
-				t.Errorf("heard %d packets of %d, lost %d", st.RxPackets, round+3, st.RxLost)
-			}
-		}
+	if after.HeapAlloc > before.HeapAlloc+256<<10 {
+		t.Errorf("the heap grew from %d to %d bytes", before.HeapAlloc, after.HeapAlloc)
 	}
-	if after := heap(); after > before+256<<10 {
-		t.Errorf("the heap grew from %d to %d bytes", before, after)
+	return lost, n.Missed
+}
+
+// hearSoon is hear for a packet that may be lost.
+func (p *phone) hearSoon() (*pionrtp.Packet, bool) {
+	p.t.Helper()
+	b := make([]byte, 3000)
+	p.rtp.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	n, _, err := p.rtp.ReadFromUDPAddrPort(b)
+	if err != nil {
+		return nil, false
 	}
+	if b, err = p.open.DecryptRTP(nil, b[:n], nil); err != nil {
+		p.t.Fatalf("what arrived does not open: %v", err)
+	}
+	pkt := &pionrtp.Packet{}
+	if err := pkt.Unmarshal(b); err != nil {
+		p.t.Fatal(err)
+	}
+	return pkt, true
 }
 
 // flood sends bad packets to the legs of live calls: from strangers' sockets, and from the peers' own, as if their address were spoofed.
@@ -111,8 +136,8 @@ type flood struct {
 	single bool // all on one port
 }
 
-func newFlood(t testing.TB, calls []*call) *flood {
-	f := &flood{t: t, calls: calls}
+func newFlood(t testing.TB, calls []*call, onePort bool) *flood {
+	f := &flood{t: t, calls: calls, single: onePort}
 	for range 4 {
 		f.from = append(f.from, listen(t))
 	}

@@ -20,10 +20,10 @@ type outgoing struct {
 	span     uint32        // how long the newest audio lasts, as far as known,
 	clock    uint32        // in units of this clock, Hz
 
-	source  source
-	event   placed
 	packets uint32 // for sender reports
 	octets  uint32
+	source  source
+	event   placed
 }
 
 // source is who feeds the stream, and how far its numbers are off.

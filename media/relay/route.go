@@ -8,21 +8,20 @@ import (
 
 // endpoint is one leg's Stream, compiled. It is immutable; only the worker touches what the crypto contexts keep.
 type endpoint struct {
-	turn         uint32 // grows when remote changes: latches start over
-	remote       netip.AddrPort
-	remoteRTCP   netip.AddrPort
+	recv         *srtp.Opener // nil: plain
+	prev         *srtp.Opener // the key before recv, for packets on their way; nil: none
+	send         *srtp.Sealer // nil: plain, or shared
+	turn         uint32       // grows when remote changes: latches start over
 	mux          bool
 	fixed        bool // no latching: plain RTP, or an address that is configured
 	toPeer       bool
 	shared       bool // what the peer opens, somebody else seals: the box must not
 	cn           bool
-	audio, event Payload
-	codec        string   // of audio, as in a=rtpmap; empty: not known
 	heard        [2]uint8 // payload types of audio and event in what the peer sends
-
-	recv *srtp.Opener // nil: plain
-	prev *srtp.Opener // the key before recv, for packets on their way; nil: none
-	send *srtp.Sealer // nil: plain
+	audio, event Payload
+	remote       netip.AddrPort
+	remoteRTCP   netip.AddrPort
+	codec        string // of audio, as in a=rtpmap; empty: not known
 
 	// What the outgoing stream is called if it must begin anew under send.
 	ssrc     uint32

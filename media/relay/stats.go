@@ -19,11 +19,13 @@ type LegStats struct {
 
 // counters are a leg's, written by the worker and read by anyone.
 type counters struct {
-	rxPackets, rxBytes, txPackets, txBytes atomic.Uint64
-	lost                                   atomic.Uint64
-	jitter, rtt                            atomic.Int64  // time.Duration
-	peerLost                               atomic.Uint32 // 1/256
-	forged, replayed, dropped, sendErrors  atomic.Uint64
+	rxPackets, rxBytes, lost atomic.Uint64
+	jitter                   atomic.Int64 // time.Duration
+	txPackets, txBytes       atomic.Uint64
+	rtt                      atomic.Int64  // time.Duration
+	peerLost                 atomic.Uint32 // 1/256
+	forged, replayed         atomic.Uint64
+	dropped, sendErrors      atomic.Uint64
 }
 
 // Stats is the leg's quality so far; it stays readable after Close.

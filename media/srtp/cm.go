@@ -17,10 +17,10 @@ const encrypted = 1 << 31
 // cm is AES counter mode with HMAC-SHA1 (RFC 3711 §4.1.1 and §4.2.1; with AES-256 RFC 6188).
 // A packet ends in MKI, tag; in SRTCP in index word, MKI, tag.
 type cm struct {
-	rtp, rtcp counter
 	*Scratch
-	tag int
-	mki []byte
+	tag       int
+	mki       []byte
+	rtp, rtcp counter
 }
 
 // counter is the keys of one protocol.

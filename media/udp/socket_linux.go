@@ -21,9 +21,9 @@ type Socket struct {
 	fd       int
 	slot     int32
 	v6       bool
-	local    Addr
 	receiver Receiver
 	served   uint64 // round of the loop
+	local    Addr
 }
 
 // Open binds a socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.

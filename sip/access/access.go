@@ -138,6 +138,16 @@ func (s *Server) Authenticate(tx *stack.ServerTx) (*site.User, bool) {
 	return s.check(tx, st, req.From().Address.User, "From")
 }
 
+// Known says which user's phone an emergency call comes from, if its connection has proven that already. It asks for
+// nothing: whoever is not known is served as a stranger.
+func (s *Server) Known(tx *stack.ServerTx) (*site.User, bool) {
+	user, ok := claimed(s.o.Site(), tx.Request().From().Address.User)
+	if !ok || !proven(tx.Conn(), user) {
+		return nil, false
+	}
+	return user, true
+}
+
 // ours reports whether a host name means this site: its domains, or the box's own address.
 func ours(st *site.Site, tx *stack.ServerTx, host string) bool {
 	return st.IsDomain(host) || host == tx.Conn().Contact().Addr().String()

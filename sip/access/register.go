@@ -19,8 +19,8 @@ func (s *Server) Register(tx *stack.ServerTx) {
 	req := tx.Request()
 	st, gate := s.o.Site(), s.o.Gate()
 	name := req.To().Address.User
-	inCall := s.o.InCall != nil && s.o.InCall(tx.Conn())
-	if !gate.Open && !inCall {
+	inCall := func() bool { return s.o.InCall != nil && s.o.InCall(tx.Conn()) } // looks at every call: asked only where it matters
+	if !gate.Open && !inCall() {
 		s.closed(tx, gate, name)
 		return
 	}
@@ -32,7 +32,7 @@ func (s *Server) Register(tx *stack.ServerTx) {
 	if !ok {
 		return
 	}
-	if gate.Only != nil && !gate.Only[user.ID] && !inCall { // after the proof: a stranger must not learn who exists and takes part
+	if gate.Only != nil && !gate.Only[user.ID] && !inCall() { // after the proof: a stranger must not learn who exists and takes part
 		s.closed(tx, gate, name)
 		return
 	}

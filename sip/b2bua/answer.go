@@ -179,6 +179,7 @@ func (c *Call) answer200(body []byte) {
 		c.log.Warn("answer did not reach the caller", "err", err)
 	}
 	c.save(c.caller)
+	c.caller.owes = !c.offered
 	c.await(c.caller, ok, c.callerAcked)
 }
 
@@ -260,7 +261,14 @@ func (c *Call) acked(l *leg, req *sip.Request) {
 	if then == nil || req.CSeq().SeqNo != l.ackSeq {
 		return // a repeated one, or that of a refusal
 	}
-	l.onAck = nil
+	l.onAck, l.owes = nil, false
 	l.resend.stop()
 	then(req)
+	waiting := c.settled
+	c.settled = nil
+	for _, do := range waiting {
+		if c.state != Over {
+			do()
+		}
+	}
 }

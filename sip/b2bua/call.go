@@ -65,6 +65,7 @@ type Call struct {
 	retried   map[string]bool   // trunks that an emergency call tries a second time
 	changing  bool              // a re-INVITE is under way on either side
 	queued    []func()          // what waits for its end
+	settled   []func()          // what waits for an ACK with an answer
 	waiting   *timer            // for the phone of a restored binding
 	waitsFor  string            // its user
 	reliable  reliable          // provisional responses to the caller that want a PRACK

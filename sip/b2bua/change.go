@@ -106,9 +106,13 @@ func (c *Call) refreshTarget(l *leg, req *sip.Request) {
 // side is asked only when it is concerned: the direction changes, or the codec in use is no longer offered.
 func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 	far := c.other(l)
-	// RFC 3261 §14.2; and while either side's first offer and answer are not through there is nothing to change.
-	unsettled := l.peer == nil || far != nil && (far.onAck != nil || far.peer == nil)
-	if c.changing || far == nil && !c.alone(l) || c.state == Dialling || l.onAck != nil || unsettled {
+	if far != nil && far.owes && !c.changing && l.onAck == nil && len(c.settled) < maxSettled {
+		// What the far side has is only settled by the answer in its ACK, which is on its way.
+		c.settled = append(c.settled, func() { c.offerWithin(l, tx) })
+		return
+	}
+	// RFC 3261 §14.2; and before both sides have made or answered an offer there is nothing to change.
+	if c.changing || far == nil && !c.alone(l) || c.state == Dialling || l.onAck != nil || l.peer == nil || far != nil && far.peer == nil {
 		tx.Reply(491, "Request Pending")
 		return
 	}
@@ -146,6 +150,9 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 	}
 	c.ask(l, far, tx, d, keeps)
 }
+
+// maxSettled bounds what waits for an ACK.
+const maxSettled = 4
 
 // ask passes the change on to the far side and answers when it has.
 func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bool) {
@@ -259,6 +266,7 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 	ok := tx.Response(200, "OK")
 	c.complete(l, tx.Request(), ok, body)
 	tx.Respond(ok)
+	l.owes = true
 	c.await(l, ok, func(ack *sip.Request) {
 		d, r := parseBody(ack)
 		if r.status != 0 {

@@ -58,6 +58,7 @@ type leg struct {
 	moved    *leg               // what the leg has become in another call
 	onAck    func(*sip.Request) // a 2xx of the box awaits its ACK
 	ackSeq   uint32             // with this CSeq
+	owes     bool               // which brings the answer to the box's offer
 	resend   *timer             // and is sent again until then
 
 	reliable map[string]uint32 // last RSeq by the peer's tag (RFC 3262)

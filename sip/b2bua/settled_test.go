@@ -10,7 +10,7 @@ import (
 )
 
 // TestReinviteBeforeTheCallerHasAnswered: the callee changes something while the caller, who made no offer, has not
-// acknowledged the box's: there is nothing to change yet, and nothing breaks.
+// acknowledged the box's: it waits for the caller's answer, and nothing breaks.
 func TestReinviteBeforeTheCallerHasAnswered(t *testing.T) {
 	for name, body := range map[string][]byte{"offer": offer(pcmu), "none": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -20,9 +20,17 @@ func TestReinviteBeforeTheCallerHasAnswered(t *testing.T) {
 			callee := b.answer(b.incoming(sip.INVITE), pcmu)
 			b.acked()
 			res := o.wait(200)
-			callee.within(sip.INVITE, body).wait(491)
+			change := callee.within(sip.INVITE, body)
+			change.wait(100)
 			o.res <- res
 			o.up(answerTo(t, res.Body(), pcmu))
+			ok := change.wait(200) // once the caller has answered
+			callee.dlg.localSeq = change.req.CSeq().SeqNo
+			ack := callee.dlg.numbered(sip.ACK, callee.dlg.localSeq, b.conn)
+			if body == nil {
+				setSDP(ack, answerTo(t, ok.Body(), pcmu))
+			}
+			b.conn.Write(ack)
 			o.within(sip.BYE, nil).wait(200)
 			b.bye()
 			w.ended()

@@ -109,6 +109,10 @@ func (c *Call) bring(x, r *leg) {
 	if c.state == Over || x.over || r.over {
 		return
 	}
+	if r.onAck != nil || r.peer == nil { // the handshake before is not through
+		c.settled = append(c.settled, func() { c.exclusive(func() { c.bring(x, r) }) })
+		return
+	}
 	body, err := r.offerCodecs(sdp.OfferTo(x.peer.Codecs, r.codecs.Codecs()), x.peer.Direction)
 	if err != nil {
 		c.unjoined(r, err)

@@ -27,6 +27,8 @@ const usage = `holdfast-lab: a whole branch on one machine
                         the story of an outage, step by step (about a minute)
   holdfast-lab torture [--box FILE] [--json]
                         the messages of RFC 4475 and RFC 5118 against the box
+  holdfast-lab bench-sip [--box FILE] [--phones 5000] [--rounds 3] [--rate 100] [--only holdfast|kamailio] [--highest=false]
+                        registrations and calls against Kamailio and rtpengine, in turns
   holdfast-lab version  what this is
 
   --box FILE   the box's program (default: holdfast beside this one)
@@ -59,6 +61,8 @@ func run(ctx context.Context, args []string) int {
 		return runDemo(ctx, args[1:])
 	case "torture":
 		return runTorture(ctx, args[1:])
+	case "bench-sip":
+		return runBenchSIP(ctx, args[1:])
 	case "version":
 		fmt.Println("holdfast-lab", version, commit)
 		return 0
