@@ -52,7 +52,7 @@ func (c *Call) hand(a ask) {
 		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 		a.answer(reply{query: &q})
-	case c.state != Up || far == nil || c.changing || far.onAck != nil:
+	case c.state != Up || far == nil || c.changing || far.onAck != nil || far.peer == nil:
 		a.answer(reply{status: 491})
 	default:
 		x := far.becomes(a.from)

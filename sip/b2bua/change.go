@@ -243,6 +243,7 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 		tx.Reply(488, "Not Acceptable Here")
 		return
 	}
+	c.heldBy(l, far)
 	ok := tx.Response(200, "OK")
 	c.complete(l, tx.Request(), ok, body)
 	tx.Respond(ok)

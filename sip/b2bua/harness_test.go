@@ -47,6 +47,29 @@ type world struct {
 	pinSaves int
 	news     chan struct{}
 	serving  bool
+	saved    map[string]SavedDialog
+}
+
+// Keep and Forget make the world the store of its dialogs.
+func (w *world) Keep(key string, d SavedDialog) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.saved[key] = d
+}
+
+func (w *world) Forget(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.saved, key)
+}
+
+func (w *world) dialogs() (list []SavedDialog) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, d := range w.saved {
+		list = append(list, d)
+	}
+	return list
 }
 
 // deadline of anything that a test waits for.
@@ -54,7 +77,7 @@ const deadline = 10 * time.Second
 
 func newWorld(t *testing.T, change func(*site.Document)) *world {
 	t.Helper()
-	w := &world{t: t, media: &fakeMedia{}, bindings: map[string][]registrar.Binding{}, users: map[uint64]string{}, news: make(chan struct{}, 64), serving: true}
+	w := &world{t: t, media: &fakeMedia{}, bindings: map[string][]registrar.Binding{}, users: map[uint64]string{}, news: make(chan struct{}, 64), serving: true, saved: map[string]SavedDialog{}}
 	w.site = document(t, change)
 	w.tls = selfSigned(t)
 	w.stack = stack.New(stack.Options{
@@ -63,7 +86,7 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.agent.Ack(c, r) },
 	})
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}}
-	w.agent = New(Options{Log: testLog(t), TrunkPatience: 300 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
+	w.agent = New(Options{Dialogs: w, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, Log: testLog(t), TrunkPatience: 300 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
 		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: func(e EmergencyEvent) {
@@ -109,6 +132,9 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 func (w *world) clean() {
 	w.agent.mu.Lock()
 	defer w.agent.mu.Unlock()
+	if len(w.agent.parks) > 0 || len(w.agent.waits) > 0 || len(w.saved) > 0 {
+		w.t.Errorf("left behind: parked %v, waiting %v, saved %v", w.agent.parks, w.agent.waits, w.saved)
+	}
 	if len(w.agent.calls) > 0 || len(w.agent.legs) > 0 || len(w.agent.busy) > 0 {
 		w.t.Errorf("left behind: %d calls, %d legs, busy %v", len(w.agent.calls), len(w.agent.legs), w.agent.busy)
 	}

@@ -67,6 +67,7 @@ type leg struct {
 
 	media  MediaLeg
 	closed bool             // media was closed
+	plays  bool             // a prompt
 	stats  LegStats         // at that time
 	id     uint64           // session id of the box's o= line
 	local  sdp.Local        // what the box said last

@@ -149,6 +149,9 @@ func (c *Call) takes(n *leg, d *sdp.Description, t take) refusal {
 	} else {
 		stays = c.moving.stays
 	}
+	if stays.onAck != nil || stays.peer == nil {
+		return refusal{status: 491, reason: "Request Pending"}
+	}
 	codecs := sdp.OfferTo(d.Codecs, stays.codecs.Codecs())
 	if len(codecs) == 0 {
 		return refusal{status: 488, reason: "No Supported Codec"}

@@ -133,7 +133,7 @@ func (c *Call) longerTimer(l *leg, res *sip.Response) bool {
 func (c *Call) runTimer(l *leg) {
 	s := &l.session
 	s.timer.stop()
-	if c.ended || l.over {
+	if c.ended || l.over || s.every == 0 {
 		return
 	}
 	if s.ours {

@@ -109,6 +109,10 @@ func (c *Call) bring(x, r *leg) {
 	if c.state == Over || x.over || r.over {
 		return
 	}
+	if r.onAck != nil || r.peer == nil { // the handshake before is not through
+		c.settled = append(c.settled, func() { c.exclusive(func() { c.bring(x, r) }) })
+		return
+	}
 	body, err := r.offerCodecs(sdp.OfferTo(x.peer.Codecs, r.codecs.Codecs()), x.peer.Direction)
 	if err != nil {
 		c.unjoined(r, err)
@@ -206,6 +210,8 @@ func (c *Call) settle(x *leg, codecs []sdp.Codec) error {
 
 // bridgeParties connects both.
 func (c *Call) bridgeParties(x, r *leg) error {
+	c.quiet(x)
+	c.quiet(r)
 	c.media.Connect(x.media, r.media)
 	return errors.Join(x.apply(r.peer.Direction), r.apply(x.peer.Direction))
 }
@@ -224,10 +230,10 @@ func (c *Call) keep() {
 	c.notifyEnd(m, refusal{status: c.refusal.status, reason: reason(c.refusal.status)})
 }
 
-// leave lets a transferor go that has hung up while the target rings. Here the one who waits is to hear ring-back or
-// music, once media can play.
+// leave lets a transferor go that has hung up while the target rings: who waits hears that.
 func (c *Call) leave() {
 	c.dismiss(c.moving.by)
+	c.entertain(c.moving.stays, RingBack)
 }
 
 // recall rings the user who left the party alone, once: the transfer's target does not answer, or nobody fetched the
@@ -244,6 +250,7 @@ func (c *Call) recall() {
 		return
 	}
 	m.recalled = true
+	c.entertain(m.stays, RingBack)
 	q := route.Query{From: route.FromUser(m.by.user), Scheme: "sip", Target: m.by.user.Extension}
 	c.log.Info("recall", "aor", m.by.aor())
 	c.dialFor(m, c.decide(m, q))
