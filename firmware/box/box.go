@@ -183,6 +183,9 @@ func (b *Box) buildSIP() error {
 		Dialogs: dialogs{b},
 		ELINs:   b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
+	if b.ringer == nil {
+		b.ringer, b.messenger = bells{b}, bells{b}
+	}
 	return nil
 }
 

@@ -1,0 +1,45 @@
+package box
+
+import (
+	"context"
+	"fmt"
+
+	"holdfast/firmware/notice"
+	"holdfast/sip/b2bua"
+)
+
+// bells let the emergency notice ring phones and send texts.
+type bells struct{ b *Box }
+
+// noticeNumber is what a phone shows besides the notice's name.
+const noticeNumber = "911"
+
+// Ring makes a notice call.
+func (r bells) Ring(ctx context.Context, c notice.Call, on func(notice.Event)) error {
+	number := noticeNumber
+	if list := r.b.site.Load().EmergencyNumbers(); len(list) > 0 {
+		number = list[0]
+	}
+	return r.b.calls.Ring(ctx, b2bua.RingOrder{ID: c.ID, User: c.User, Name: c.Display, Number: number, Prompt: b2bua.EmergencyNotice, RingFor: c.RingFor},
+		func(e b2bua.RingEvent) {
+			if e == b2bua.RingTaken {
+				on(notice.Taken)
+			} else {
+				on(notice.Acknowledged)
+			}
+		})
+}
+
+// Message sends a text.
+func (r bells) Message(ctx context.Context, user, text string) error {
+	status, err := r.b.calls.Message(ctx, user, text)
+	switch {
+	case err != nil:
+		return err
+	case status < 300:
+		return nil
+	case status == 405 || status == 415 || status == 501:
+		return notice.ErrNoTexts
+	}
+	return fmt.Errorf("the phone answered %d", status)
+}

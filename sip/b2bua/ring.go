@@ -1,0 +1,303 @@
+package b2bua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/registrar"
+	"holdfast/sip/route"
+	"holdfast/sip/sdp"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// RingOrder is a call that the box itself makes to a user's phones: somebody has to hear something and press a key.
+type RingOrder struct {
+	ID      string // for the log
+	User    string // site.User.ID: all phones ring together, past do-not-disturb, forwarding and busy
+	Name    string // shown as the caller
+	Number  string // shown as the caller's number
+	Prompt  Prompt // played, again and again, to who answers
+	RingFor time.Duration
+}
+
+// RingEvent is what happens in such a call.
+type RingEvent uint8
+
+// The events, in their order; either may be missing.
+const (
+	RingTaken RingEvent = iota + 1 // somebody answered and hears it
+	RingAcked                      // and pressed a key
+)
+
+// Errors of Ring.
+var (
+	ErrNobodyThere = errors.New("no phone of the user can be reached")
+	ErrNotTaken    = errors.New("nobody took the call")
+)
+
+// talkFor bounds how long somebody may listen without a key.
+const talkFor = 5 * time.Minute
+
+// Ring makes the call and returns when it is over: nil when somebody took it. When ctx ends it hangs up. It has no
+// caller: of a Call it borrows the legs and the inbox, not the life.
+func (a *Agent) Ring(ctx context.Context, o RingOrder, on func(RingEvent)) error {
+	st := a.o.Site()
+	u, ok := st.UserByID(o.User)
+	if !ok {
+		return fmt.Errorf("ring %s: %w", o.User, ErrNobodyThere)
+	}
+	a.mu.Lock()
+	if a.stop {
+		a.mu.Unlock()
+		return stack.ErrStopped
+	}
+	a.wg.Add(1)
+	a.mu.Unlock()
+	defer a.wg.Done()
+	c := &Call{agent: a, id: "notice-" + o.ID, log: a.log.With("call", "notice-"+o.ID), site: st, emergency: true, wants: sdp.DefaultOffer(), began: time.Now(),
+		inbox: make(chan any, 128), done: make(chan struct{})}
+	c.caller = &leg{call: c, name: "a"} // nobody
+	c.legs = []*leg{c.caller}
+	c.decision.CallerID = route.CallerID{Name: o.Name, Number: o.Number}
+	c.media = a.o.Media.Open(c.id, MediaOptions{Emergency: true})
+	r := &ring{Call: c, order: o, on: on}
+	err := r.run(ctx, u)
+	close(c.done)
+	r.hangUpAll()
+	return err
+}
+
+// ring is a Call without a caller.
+type ring struct {
+	*Call
+	order RingOrder
+	on    func(RingEvent)
+	taken *leg
+}
+
+func (r *ring) run(ctx context.Context, u *site.User) error {
+	for _, b := range registrar.Targets(r.agent.o.Bindings(u.ID)) {
+		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches {
+			if err := r.invitePhone(u, b, conn); err != nil {
+				r.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
+			}
+		}
+	}
+	if len(r.trying()) == 0 {
+		return ErrNobodyThere
+	}
+	giveUp := time.NewTimer(r.order.RingFor)
+	defer giveUp.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-giveUp.C:
+			if r.taken == nil {
+				return ErrNotTaken
+			}
+			return nil
+		case e := <-r.media.Events():
+			if e.Digit != 0 && r.taken != nil && e.Leg == r.taken.media {
+				r.on(RingAcked)
+				return nil
+			}
+		case in := <-r.inbox:
+			before := r.taken
+			if over := r.take(in); over {
+				return nil
+			}
+			if before == nil && r.taken != nil {
+				giveUp.Reset(talkFor)
+			}
+			if r.taken == nil && len(r.trying()) == 0 {
+				return ErrNotTaken
+			}
+		}
+	}
+}
+
+// invitePhone rings one phone.
+func (r *ring) invitePhone(u *site.User, b registrar.Binding, conn *stack.Conn) error {
+	var target sip.Uri
+	if err := sip.ParseUri(b.URI, &target); err != nil {
+		return fmt.Errorf("contact %q: %w", b.URI, err)
+	}
+	target.Headers = nil
+	l, err := r.newBranch(stack.Access)
+	if err != nil {
+		return err
+	}
+	l.user, l.instance, l.binding = u, b.Instance, b.URI
+	domain, id := r.site.Doc().Site.Domain, r.decision.CallerID
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(id.Name), uri: callerURI(id, domain), tag: stack.NewTag()},
+		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}}, target: target, contact: contactFor(conn)}
+	l.use(conn)
+	body, err := l.offerCodecs(sdp.OfferTo(r.wants, nil), sdp.SendRecv)
+	if err != nil {
+		return err
+	}
+	req := l.dlg.request(sip.INVITE, conn)
+	req.AppendHeader(sip.NewHeader("Priority", "emergency")) // RFC 3261 §20.26
+	setSDP(req, body)
+	r.agent.addLeg(l)
+	l.invite, err = conn.Send(req, func(res *sip.Response, err error) {
+		select {
+		case r.inbox <- gotResponse{l, res, err}:
+		case <-r.done: // it is over; who picks up now is told so
+			if err == nil && res.StatusCode >= 200 && res.StatusCode < 300 {
+				late := &leg{call: r.Call, conn: conn, side: l.side, dlg: l.dlg, answered: true}
+				late.dlg.accepted(res)
+				r.hangUp(late, res)
+			}
+		}
+	})
+	l.pending = err == nil
+	return err
+}
+
+// take handles one input; true when the call is over.
+func (r *ring) take(in any) bool {
+	switch in := in.(type) {
+	case gotResponse:
+		r.answer(in.leg, in.res, in.err)
+	case gotRequest:
+		switch in.tx.Method() {
+		case "BYE":
+			in.leg.over = true
+			in.tx.Reply(200, "OK")
+			return in.leg == r.taken
+		case "INVITE", "UPDATE":
+			in.tx.Reply(488, "Not Acceptable Here") // there is nobody to put on hold
+		default:
+			in.tx.Reply(200, "OK")
+		}
+	}
+	return false
+}
+
+func (r *ring) answer(l *leg, res *sip.Response, err error) {
+	switch {
+	case err != nil || res.StatusCode >= 300:
+		l.pending = false
+		return
+	case res.StatusCode < 200:
+		return
+	case l.answered:
+		l.ack(res.CSeq().SeqNo, nil)
+		return
+	}
+	l.answered, l.pending = true, false
+	l.dlg.accepted(res)
+	l.peerTag.Store(l.dlg.remote.tag)
+	l.ack(res.CSeq().SeqNo, nil)
+	if r.taken != nil || !r.hears(l, res) {
+		l.bye()
+		return
+	}
+	r.taken = l
+	r.cancelBranches(l, elsewhere)
+	r.on(RingTaken)
+}
+
+// hears connects the prompt.
+func (r *ring) hears(l *leg, res *sip.Response) bool {
+	d, bad := parseBody(res)
+	if bad.status != 0 {
+		return false
+	}
+	g, err := sdp.Agree(r.wants, l.offer, d.Codecs)
+	if err == nil {
+		err = l.takeAnswer(d)
+	}
+	if err == nil {
+		l.codecs, l.ours = g.B, g.Ours
+		err = l.apply(sdp.SendRecv)
+	}
+	if err == nil {
+		_, err = l.media.Play(r.order.Prompt, PlayOptions{Loop: true})
+	}
+	if err != nil {
+		r.log.Warn("a phone cannot hear the notice", "aor", l.aor(), "err", err)
+	}
+	return err == nil
+}
+
+// hangUpAll releases everything.
+func (r *ring) hangUpAll() {
+	if r.taken == nil {
+		r.taken = r.caller // from here on nobody can take it
+	}
+	for waiting := true; waiting; {
+		select {
+		case in := <-r.inbox:
+			r.take(in)
+		default:
+			waiting = false
+		}
+	}
+	r.cancelBranches(nil, elsewhere)
+	for _, l := range r.branches {
+		l.bye()
+		r.agent.dropLeg(l)
+	}
+	r.media.Close()
+	for _, l := range r.branches {
+		l.wipe()
+	}
+}
+
+// Message sends a text to all phones of a user (RFC 3428): nil when one of them took it, else the last status.
+func (a *Agent) Message(ctx context.Context, userID, text string) (status int, err error) {
+	st := a.o.Site()
+	u, ok := st.UserByID(userID)
+	if !ok {
+		return 0, ErrNobodyThere
+	}
+	results := make(chan int, maxBranches)
+	sent := 0
+	for _, b := range registrar.Targets(a.o.Bindings(u.ID)) {
+		conn, ok := a.o.Stack.Conn(uint64(b.Flow))
+		var target sip.Uri
+		if !ok || conn.Closed() || sent == maxBranches || sip.ParseUri(b.URI, &target) != nil {
+			continue
+		}
+		target.Headers = nil
+		domain := st.Doc().Site.Domain
+		d := dialog{callID: stack.NewCallID(), local: party{name: "Holdfast", uri: sip.Uri{Scheme: "sip", User: "holdfast", Host: domain}, tag: stack.NewTag()},
+			remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}}, target: target}
+		req := d.request(sip.MESSAGE, conn)
+		req.AppendHeader(sip.NewHeader("Content-Type", "text/plain;charset=UTF-8"))
+		req.SetBody([]byte(text))
+		_, err := conn.Send(req, func(res *sip.Response, err error) {
+			switch {
+			case err != nil:
+				results <- 408
+			case res.StatusCode >= 200:
+				results <- res.StatusCode
+			}
+		})
+		if err == nil {
+			sent++
+		}
+	}
+	if sent == 0 {
+		return 0, ErrNobodyThere
+	}
+	for range sent {
+		select {
+		case status = <-results:
+			if status < 300 {
+				return status, nil
+			}
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return status, nil
+}
