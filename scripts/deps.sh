@@ -10,7 +10,7 @@ want=()
 sipp=
 for what; do
 	case $what in
-	test) want+=(gcc libc6-dev) ;; # the race detector needs cgo
+	test) want+=(gcc libc6-dev libxml2-utils) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	lint) want+=(shellcheck) ;;
 	prompts) want+=(espeak-ng libopus-dev libbcg729-dev pkg-config gcc libc6-dev) ;;

@@ -1,6 +1,7 @@
 package box
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,6 +60,13 @@ func (b *Box) alarms(s control.Status, m mode.State, now time.Time) (out []strin
 	if since := later(m.Since, now.Add(-straysFor)); m.Mode == mode.Normal && now.Sub(m.Since) > 20*time.Second {
 		if n, user := b.strays.recent(since); n > 0 {
 			out = append(out, fmt.Sprintf("%d phones (%s …) come here although the cloud answers: check their way to the cloud", n, user))
+		}
+	}
+	for what, c := range map[string]*tls.Certificate{"phones": b.phoneCert.Load(), "trunk": b.trunkCert.Load()} {
+		if c != nil && c.Leaf != nil {
+			if fault, warning := validity(what, c.Leaf, now); fault != nil || warning != nil {
+				out = append(out, errors.Join(fault, warning).Error())
+			}
 		}
 	}
 	if !b.provisioned() {

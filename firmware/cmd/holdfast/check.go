@@ -8,7 +8,9 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"holdfast/firmware/box"
 	"holdfast/sip/site"
 )
 
@@ -43,7 +45,14 @@ func checkFile(file string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
+		faults, warnings := box.CheckFiles(cfg, time.Now())
+		if len(faults) > 0 {
+			return errors.Join(append([]error{errors.New("its words are right; the files that it names are not:")}, faults...)...)
+		}
 		fmt.Fprintf(out, "%s: good. Phones at %s, trunk at %s, %d cloud zones.\n", file, cfg.Phones.Listen, cfg.Trunk.Listen, len(cfg.Cloud.Zones))
+		for _, w := range warnings {
+			fmt.Fprintf(out, "  warning: %s\n", w)
+		}
 		return nil
 	}
 	data, err := readBounded(file, maxDocument)

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"holdfast/firmware/config"
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
+	"holdfast/firmware/lab/ca"
 	"holdfast/sip/site"
 )
 
@@ -49,8 +52,57 @@ const goodSite = `{
   "trunks": []
 }`
 
+// bootFolder is a folder with the example boot file and everything that it names.
+func bootFolder(t *testing.T) (boot string) {
+	t.Helper()
+	dir := t.TempDir()
+	authority, err := ca.New("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := authority.Leaf([]string{"box.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := filepath.Join(dir, "roots")
+	if err := authority.WriteRoots(roots); err != nil {
+		t.Fatal(err)
+	}
+	rootsPEM, err := os.ReadFile(roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Certificate[0]}))
+	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	for name, text := range map[string]string{"holdfast.toml": config.Example(), "phones.pem": cert, "phones.key": private, "trunk.pem": cert, "trunk.key": private,
+		"sbc-roots.pem": string(rootsPEM), "cloud-roots.pem": string(rootsPEM), "portal-roots.pem": string(rootsPEM), "webhook-roots.pem": string(rootsPEM),
+		"portal.token": "token", "webhook.secret": "secret", "site.json": goodSite} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "holdfast.toml")
+}
+
+// TestCheckLooksAtFiles: a boot file whose files are not there, or do not belong together, is not usable.
+func TestCheckLooksAtFiles(t *testing.T) {
+	for name, want := range map[string]string{"phones.key": "phones certificate", "sbc-roots.pem": "trunk roots", "portal.token": "portal token", "webhook.secret": "webhook secret"} {
+		boot := bootFolder(t)
+		if err := os.Remove(filepath.Join(filepath.Dir(boot), name)); err != nil {
+			t.Fatal(err)
+		}
+		if out, status, _ := call(t, "check", boot); status != 1 || !strings.Contains(out, want) {
+			t.Errorf("without %s: status %d\n%s", name, status, out)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
-	boot := write(t, "holdfast.toml", config.Example())
+	boot := bootFolder(t)
 	doc := write(t, "site.json", goodSite)
 	out, status, err := call(t, "check", boot, doc)
 	if status != 0 || err != nil {
@@ -58,6 +110,7 @@ func TestCheck(t *testing.T) {
 	}
 	for _, want := range []string{
 		boot + ": good. Phones at 10.0.0.5:5061, trunk at 10.0.1.5:5061, 2 cloud zones.\n",
+		"  warning: phones certificate ends on ",
 		doc + ": good. Branch (serial 7): 1 users, 0 devices, 0 trunks.\n",
 		"  warning: line 7: /trunks: the site has no trunk;",
 	} {
