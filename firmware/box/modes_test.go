@@ -90,8 +90,8 @@ func TestModesOutage(t *testing.T) {
 		p.want("10:normal>resilience")
 		time.Sleep(10 * time.Second)
 		p.want("10:normal>resilience 72:resilience>recovering")
-		time.Sleep(10 * time.Second)
-		p.vacant.Store(true) // at 88 s; noticed within a second
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		p.vacant.Store(true) // at 88.5 s, between two ticks; noticed within a second
 		time.Sleep(2 * time.Second)
 		p.want("10:normal>resilience 72:resilience>recovering 89:recovering>normal")
 		if e := p.evidence(); len(e) != 1 || !e[0].Alive || evidenceText(e) != "a sip: up tried" {

@@ -86,7 +86,7 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.agent.Ack(c, r) },
 	})
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}}
-	w.agent = New(Options{Dialogs: w, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, Log: testLog(t), TrunkPatience: 300 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
+	w.agent = New(Options{Dialogs: w, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, Log: testLog(t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
 		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: func(e EmergencyEvent) {

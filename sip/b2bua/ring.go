@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -78,6 +79,9 @@ type ring struct {
 	order RingOrder
 	on    func(RingEvent)
 	taken *leg
+
+	mu   sync.Mutex
+	over bool // nobody reads the inbox any more
 }
 
 func (r *ring) run(ctx context.Context, u *site.User) error {
@@ -147,18 +151,27 @@ func (r *ring) invitePhone(u *site.User, b registrar.Binding, conn *stack.Conn) 
 	setSDP(req, body)
 	r.agent.addLeg(l)
 	l.invite, err = conn.Send(req, func(res *sip.Response, err error) {
-		select {
-		case r.inbox <- gotResponse{l, res, err}:
-		case <-r.done: // it is over; who picks up now is told so
-			if err == nil && res.StatusCode >= 200 && res.StatusCode < 300 {
-				late := &leg{call: r.Call, conn: conn, side: l.side, dlg: l.dlg, answered: true}
-				late.dlg.accepted(res)
-				r.hangUp(late, res)
-			}
+		if r.deliver(gotResponse{l, res, err}) || err != nil || res.StatusCode < 200 || res.StatusCode >= 300 {
+			return
 		}
+		// It is over; who picks up now is hung up.
+		late := &leg{call: r.Call, conn: conn, side: l.side, dlg: l.dlg, answered: true}
+		late.dlg.accepted(res)
+		r.hangUp(late, res)
 	})
 	l.pending = err == nil
 	return err
+}
+
+// deliver puts a response into the inbox; false once nobody reads it any more.
+func (r *ring) deliver(in gotResponse) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return false
+	}
+	r.inbox <- in // never full: a handful of phones
+	return true
 }
 
 // take handles one input; true when the call is over.
@@ -230,6 +243,9 @@ func (r *ring) hears(l *leg, res *sip.Response) bool {
 
 // hangUpAll releases everything.
 func (r *ring) hangUpAll() {
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
 	if r.taken == nil {
 		r.taken = r.caller // from here on nobody can take it
 	}

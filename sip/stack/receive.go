@@ -79,6 +79,10 @@ func (c *Conn) request(r *sip.Request) bool {
 		c.Write(NewResponse(r, 503, "Service Unavailable", ""))
 		return true
 	}
+	if tag, _ := r.To().Params.Get("tag"); tag != "" && r.Method != sip.REGISTER {
+		c.s.o.OnRequest(t) // within a dialog order counts (RFC 3261 §12.2.2): the handler only passes it on
+		return true
+	}
 	c.s.wg.Add(1)
 	go func() {
 		defer c.s.wg.Done()

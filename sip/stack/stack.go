@@ -37,6 +37,8 @@ type Options struct {
 	Log *slog.Logger
 
 	// OnRequest gets every new request except ACK and a CANCEL that matched. It must answer through the transaction.
+	// Requests within a dialog come in their order, from the read loop: they must not be waited for there. All others
+	// come in goroutines of their own.
 	OnRequest func(*ServerTx)
 	// OnAck gets every ACK, from the read loop: that of a 2xx belongs to a dialog (RFC 3261 §13.2.2.4), that of a refusal
 	// to none that is left. It must not block.
