@@ -19,18 +19,20 @@ import (
 
 // The phones of all calls share a few sockets, so that they cost little: what is measured is the relay between them.
 const (
-	phoneSockets = 16 // the first half for the first legs
+	phoneSockets = 8 // the first half for the first legs
 	payloadSize  = 160
 	packetTime   = 20 * time.Millisecond
 	tick         = 200 * time.Microsecond // how often the phones wake up
 	warmUp       = 2 * time.Second
 	forgeries    = 50
+	opened       = 16 // one packet of so many is opened; the others are known by their sequence numbers
 )
 
 // task is what the load process is asked for after it has told its sockets.
 type task struct {
 	Calls   [][2]side `json:"calls"`
 	Seconds int       `json:"seconds"`
+	Live    bool      `json:"live"` // seal while talking: for hours of it there is no room for sealed packets
 }
 
 // heard is what the phones found.
@@ -53,10 +55,19 @@ type flow struct {
 	header rtp.Header
 	due    int64 // ns, CLOCK_REALTIME
 	sent   int64 // in the measurement
+
+	times [256]int64 // when the packets with these low bits of the sequence number were sent; 0: not in the measurement, or heard
+
+	// What this phone hears is another's stream, with numbers that the relay may have changed.
+	known bool
+	other *flow  // whose
+	shift uint16 // its sequence number less the one heard
+	heard uint32 // packets
 }
 
 type phones struct {
 	flows    []flow // in the order in which they are due
+	sealed   []byte // packets to come, in the order of sending
 	byPort   [65536]int32
 	fds      [phoneSockets]int
 	in       *inbox
@@ -162,6 +173,33 @@ func (p *phones) prepare(t task) error {
 	packets := n * int(time.Duration(t.Seconds)*time.Second/packetTime+2)
 	packets = min(packets+packets/8, mostKept)
 	p.latency, p.late = make([]int32, 0, packets), make([]int32, 0, packets)
+	for i := range p.flows {
+		a := i * 7919 % n
+		if n%7919 == 0 {
+			a = i
+		}
+		partner := t.Calls[a/2][1-a%2].Box.Port()
+		p.flows[i].other = &p.flows[p.byPort[partner]]
+	}
+	if t.Live {
+		return nil
+	}
+	// Sealed beforehand, and read one after the other: the phones must not be what is measured.
+	rounds := int((time.Duration(t.Seconds)*time.Second+warmUp)/packetTime) + 10
+	for range rounds {
+		for i := range p.flows {
+			pkt, err := p.next(&p.flows[i])
+			if err != nil {
+				return err
+			}
+			if p.sealed == nil {
+				p.sealed = make([]byte, 0, rounds*n*sealedSize)
+			}
+			p.sealed = append(p.sealed, byte(len(pkt)))
+			p.sealed = append(p.sealed, pkt...)
+			p.sealed = p.sealed[:len(p.sealed)+sealedSize-1-len(pkt)]
+		}
+	}
 	return nil
 }
 
@@ -230,28 +268,39 @@ func (p *phones) linger(d time.Duration) error {
 	return nil
 }
 
-// say sends a phone's next packet. The payload begins with the time just before it is sent.
+// sealedSize is the room for a sealed packet: its length, then itself.
+const sealedSize = 192
+
+// say sends a phone's next packet, and notes when.
 func (p *phones) say(f *flow) error {
+	var pkt []byte
+	if len(p.sealed) > 0 {
+		pkt = p.sealed[1 : 1+int(p.sealed[0])]
+		p.sealed = p.sealed[sealedSize:]
+	} else {
+		var err error
+		if pkt, err = p.next(f); err != nil {
+			return err
+		}
+	}
 	now := realtime()
+	at := &f.times[pkt[3]]
+	*at = 0
 	if p.now >= p.from && p.now < p.to {
+		*at = now
 		f.sent++
 		p.late = keep(p.late, now-f.due)
-	} else {
-		now = 0 // not measured
-	}
-	pkt, err := p.next(f, now)
-	if err != nil {
-		return err
 	}
 	return send(f.fd, pkt, &f.to)
 }
 
-func (p *phones) next(f *flow, mark int64) ([]byte, error) {
+// next seals a phone's next packet. Its payload begins with its sequence number.
+func (p *phones) next(f *flow) ([]byte, error) {
 	f.header.Sequence++
 	f.header.Timestamp += payloadSize
 	pkt := p.out[:rtp.FixedSize+payloadSize]
 	f.header.Put(pkt)
-	binary.NativeEndian.PutUint64(pkt[rtp.FixedSize:], uint64(mark))
+	binary.BigEndian.PutUint16(pkt[rtp.FixedSize:], f.header.Sequence)
 	if f.sealer == nil {
 		return pkt, nil
 	}
@@ -279,30 +328,49 @@ func (p *phones) listen() error {
 
 func (p *phones) hear(pkt []byte, port uint16, at int64) {
 	i := p.byPort[port]
-	if i < 0 {
+	if i < 0 || len(pkt) < rtp.FixedSize+payloadSize {
 		p.bad++
 		return
 	}
-	if o := p.flows[i].opener; o != nil {
+	f := &p.flows[i]
+	seq := binary.BigEndian.Uint16(pkt[2:])
+	if f.heard++; !f.known || f.heard%opened == 0 || p.forging {
+		if !p.open(f, pkt, seq) {
+			return
+		}
+	}
+	sent := &f.other.times[byte(seq+f.shift)]
+	if *sent == 0 {
+		return
+	}
+	p.got++
+	p.latency = keep(p.latency, at-*sent)
+	*sent = 0
+}
+
+// open looks into a packet: it must authenticate, and be the one that its sequence number says.
+func (p *phones) open(f *flow, pkt []byte, seq uint16) bool {
+	if f.opener != nil {
 		var err error
-		if pkt, err = o.RTP(pkt); err != nil {
+		if pkt, err = f.opener.RTP(pkt); err != nil {
 			p.bad++
 			if p.forging {
 				p.forged++
 			}
-			return
+			return false
 		}
 	}
 	if len(pkt) != rtp.FixedSize+payloadSize {
 		p.bad++
-		return
+		return false
 	}
-	sent := int64(binary.NativeEndian.Uint64(pkt[rtp.FixedSize:]))
-	if sent == 0 {
-		return
+	shift := binary.BigEndian.Uint16(pkt[rtp.FixedSize:]) - seq
+	if f.known && f.shift != shift {
+		p.bad++
+		return false
 	}
-	p.got++
-	p.latency = keep(p.latency, at-sent)
+	f.known, f.shift = true, shift
+	return true
 }
 
 // mostKept is how many measurements are kept of a kind; a long soak has more.
@@ -324,7 +392,7 @@ func (p *phones) forge() error {
 	}
 	p.forging = true
 	for range forgeries {
-		pkt, err := p.next(f, 0)
+		pkt, err := p.next(f)
 		if err != nil {
 			return err
 		}

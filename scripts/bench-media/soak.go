@@ -80,7 +80,7 @@ func soakFor(ctx context.Context, length time.Duration, calls int) (verdict stri
 	if list, _, err = ours.place(order{Calls: list}); err != nil {
 		return "", false, err
 	}
-	if err := load.ask.Encode(task{Calls: list, Seconds: int(length.Seconds())}); err != nil {
+	if err := load.ask.Encode(task{Calls: list, Seconds: int(length.Seconds()), Live: true}); err != nil {
 		return "", false, err
 	}
 	if err := load.expect("start"); err != nil {
