@@ -18,6 +18,8 @@ func (b *Branch) writeSite() error {
 		DialPlan: site.DialPlan{Country: "US", AreaCode: "217", ExternalPrefix: "9", NationalPrefix: "1", InternationalPrefix: "011", SiteCode: "801"},
 		Trunks: []site.Trunk{{ID: "sbc", Address: b.SBC.Addr().String(), TLSName: sbcName,
 			OptionsInterval: 5}},
+		Emergency: site.Emergency{Notify: []string{FrontDesk}, Security: []string{FrontDesk, Subscriber},
+			ELINs: []site.ELIN{{Trunk: "sbc", Number: ELIN, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)}}},
 		// Short expiries, so that phones that leave only when told are told soon.
 		Options: site.Options{MinExpires: 5, MaxExpires: int(registrationTime / time.Second)},
 	}

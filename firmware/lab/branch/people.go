@@ -70,6 +70,9 @@ func people() []*Person {
 // Numbers behind the SBC.
 const (
 	MainNumber  = "+12175551000"
+	Emergency   = "911"          // the PSAP
+	ELIN        = "+12175550911" // what the PSAP sees, and calls back
+	FrontDesk   = "1002"         // whose phone rings with the notice
 	Subscriber  = "+12175550142" // answers after a short ring
 	EarlyBird   = "+12175550143" // plays before it answers
 	BusyLine    = "+12175550144"
@@ -82,6 +85,7 @@ const (
 func subscribers() map[string]ua.Behaviour {
 	return map[string]ua.Behaviour{
 		Subscriber: {RingFor: 200 * time.Millisecond},
+		Emergency:  {RingFor: 200 * time.Millisecond},
 		EarlyBird:  {Early: true, RingFor: 1500 * time.Millisecond},
 		BusyLine:   {Reject: 486},
 	}

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"holdfast/firmware/lab/branch"
 	"holdfast/firmware/lab/sbc"
@@ -52,16 +51,16 @@ func (s *story) inside() []script.Step {
 			},
 		},
 		{
-			Name: "Hold and resume", Want: "nothing is heard while held, the tone again after",
+			Name: "Hold and resume", Want: "music instead of the other side while held, the tone again after",
 			Do: func(ctx context.Context, n *script.Notes) error {
 				a, b, err := s.call(ctx, "1005", "1003", "1003", ua.DialOptions{})
 				if err != nil {
 					return err
 				}
-				if err := holdAndResume(ctx, a, b); err != nil {
+				if err := holdAndResume(ctx, a, b, s.Person("1005").Hz); err != nil {
 					return err
 				}
-				n.Saw("silent while held")
+				n.Saw("music while held")
 				if err := tones(ctx, n, a, s.Person("1003").Hz, b, s.Person("1005").Hz); err != nil {
 					return fmt.Errorf("after the resume: %w", err)
 				}
@@ -75,15 +74,15 @@ func (s *story) inside() []script.Step {
 	}
 }
 
-// holdAndResume holds from a's side: b is told and hears nothing, then is told that it is over.
-func holdAndResume(ctx context.Context, a, b *ua.Call) error {
+// holdAndResume holds from a's side: b is told and hears music instead of a's tone, then is told that it is over.
+func holdAndResume(ctx context.Context, a, b *ua.Call, hz float64) error {
 	if err := a.Hold(ctx); err != nil {
 		return err
 	}
 	if !b.Held() {
 		return fmt.Errorf("the held phone was not told")
 	}
-	if err := silence(ctx, b, 500*time.Millisecond); err != nil {
+	if err := music(ctx, b, hz); err != nil {
 		return fmt.Errorf("while held: %w", err)
 	}
 	if err := a.Resume(ctx); err != nil {
@@ -219,7 +218,7 @@ func (s *story) outsideWorld() []script.Step {
 				if err := tones(ctx, n, a, dave.Hz, b, branch.PSTNTone); err != nil {
 					return err
 				}
-				if err := holdAndResume(ctx, a, b); err != nil {
+				if err := holdAndResume(ctx, a, b, branch.PSTNTone); err != nil {
 					return fmt.Errorf("the PSTN side holds: %w", err)
 				}
 				if err := digits(ctx, n, b, a, "7"); err != nil {

@@ -36,7 +36,7 @@ type story struct {
 func Steps(b *branch.Branch, screen *script.Screen) []script.Step {
 	s := &story{Branch: b, screen: screen}
 	var all []script.Step
-	for _, part := range [][]script.Step{s.normal(), s.outage(), s.inside(), s.outsideWorld(), s.unhappy(), s.homecoming()} {
+	for _, part := range [][]script.Step{s.normal(), s.outage(), s.inside(), s.outsideWorld(), s.help(), s.unhappy(), s.homecoming()} {
 		all = append(all, part...)
 	}
 	for i := range all {

@@ -107,12 +107,16 @@ func digits(ctx context.Context, n *script.Notes, from, to *ua.Call, text string
 	return nil
 }
 
-// silence checks that an end hears nothing at all.
-func silence(ctx context.Context, c *ua.Call, d time.Duration) error {
+// music checks that an end hears something for a second, and that it is not the tone of the one who holds it.
+func music(ctx context.Context, c *ua.Call, hz float64) error {
 	listen(ctx, c)
-	sleep(ctx, d)
-	if h := c.Media().Heard(); h.Packets > 0 {
-		return fmt.Errorf("%d packets arrived within %v", h.Packets, d)
+	sleep(ctx, time.Second)
+	h := c.Media().Heard()
+	if h.Packets < minPCMU/2 {
+		return fmt.Errorf("%d packets of music arrived in a second", h.Packets)
+	}
+	if math.Abs(h.Hz-hz) < tolerance && h.Share > minShare {
+		return fmt.Errorf("the holder's tone of %.0f Hz is still heard", hz)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func Inspect(c *ua.Call, number, callerID string) (wrong []string) {
 	if u := req.From().Address.User; u != callerID {
 		bad("From user is %q, want %s", u, callerID)
 	}
-	if pai := assertedUser(req); pai != callerID {
+	if pai := AssertedUser(req); pai != callerID {
 		bad("P-Asserted-Identity user is %q, want %s", pai, callerID)
 	}
 	for _, name := range []string{"Record-Route", "Route", "Path", "Authorization", "Proxy-Authorization", "X-Lab-Inside"} {
@@ -54,7 +54,8 @@ func Inspect(c *ua.Call, number, callerID string) (wrong []string) {
 	return wrong
 }
 
-func assertedUser(req *sip.Request) string {
+// AssertedUser is the user part of a request's P-Asserted-Identity (RFC 3325).
+func AssertedUser(req *sip.Request) string {
 	h := req.GetHeader("P-Asserted-Identity")
 	if h == nil {
 		return ""
