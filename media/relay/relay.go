@@ -66,6 +66,8 @@ type worker struct {
 	drops    [reasons]atomic.Uint64
 	sessions int // guarded by Relay.mu
 
+	expected uint32 // what Expect has read
+
 	frame   []byte // packet of a prompt being made
 	keypads []*Leg // with a key held down
 	players players

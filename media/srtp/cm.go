@@ -129,6 +129,10 @@ func (c *cm) overhead() (rtp, rtcp int) { return c.tag + len(c.mki), 4 + rtcpTag
 
 func (c *cm) word(pkt []byte) int { return len(pkt) - rtcpTag - len(c.mki) - 4 }
 
+func (c *cm) expect() uint64 {
+	return uint64(c.rtp.mac.outer[sha1.Size-1]) + uint64(c.tag) + c.near(c.rtp.block)
+}
+
 func (c *cm) wipe() {
 	for _, k := range [...]*counter{&c.rtp, &c.rtcp} {
 		zero(k.block)

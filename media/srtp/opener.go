@@ -34,6 +34,14 @@ func NewOpener(suite string, key, mki []byte) (*Opener, error) {
 	return x.NewOpener(suite, key, mki)
 }
 
+// Expect reads what RTP will need, so that the processor has it near by then. What it gives means nothing.
+func (o *Opener) Expect() uint64 {
+	if o.t == nil {
+		return 0
+	}
+	return o.t.expect() + o.known[o.last].rtp.top
+}
+
 // RTP opens an SRTP packet in place. After ErrAuth the payload may be destroyed.
 func (o *Opener) RTP(pkt []byte) ([]byte, error) { return o.RTPFrom(pkt, 0) }
 

@@ -33,6 +33,14 @@ func NewSealer(suite string, key, mki []byte) (*Sealer, error) {
 	return x.NewSealer(suite, key, mki)
 }
 
+// Expect reads what RTP will need, so that the processor has it near by then. What it gives means nothing.
+func (s *Sealer) Expect() uint64 {
+	if s.t == nil {
+		return 0
+	}
+	return s.t.expect() + s.known[0].rtp.top
+}
+
 // RTP seals a packet in place; cap(pkt) must leave room for the tag (Overhead always does). A sequence number that was sealed before, or
 // is too old to know, gives ErrReused and leaves the packet as it was.
 func (s *Sealer) RTP(pkt []byte) ([]byte, error) {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ const (
 
 // Receiver gets a socket's datagrams. now is the time since the loop's start; from has no IPv4-mapped address.
 type Receiver interface {
+	// Expect is called for a few sockets before the first of them is served. It may read what Receive will need, and does nothing else:
+	// with a thousand sockets that is far from the processor, and reads for several sockets, which do not wait for each other, overlap.
+	Expect()
 	Receive(pkt []byte, from Addr, now time.Duration)
 }
 
@@ -44,6 +48,7 @@ type Loop struct {
 	epoch  atomic.Uint64 // odd while a batch is being worked on
 	buffer []byte
 	events [batch]unix.EpollEvent
+	ready  [batch]*Socket      // of these events
 	from   unix.RawSockaddrAny // of the datagram just received
 	to     sendName            // of the one being sent
 
@@ -135,6 +140,7 @@ func (l *Loop) round() error {
 func (l *Loop) serve(n int, now time.Duration) {
 	l.epoch.Add(1)
 	l.rounds++
+	ready := l.ready[:0]
 	for i := range l.events[:n] {
 		slot := l.events[i].Fd
 		switch slot {
@@ -145,6 +151,16 @@ func (l *Loop) serve(n int, now time.Duration) {
 			continue
 		}
 		if s := l.slots[slot].Load(); s != nil { // nil: closed since the wait
+			ready = append(ready, s)
+		}
+	}
+	for some := range slices.Chunk(ready, expected) {
+		if len(some) > 1 {
+			for _, s := range some {
+				s.receiver.Expect()
+			}
+		}
+		for _, s := range some {
 			l.receive(s, now)
 			if s.served+1 == l.rounds {
 				l.drain(s, now)
@@ -152,8 +168,12 @@ func (l *Loop) serve(n int, now time.Duration) {
 			s.served = l.rounds
 		}
 	}
+	clear(ready)
 	l.epoch.Add(1)
 }
+
+// expected is how many sockets are looked after ahead: what they need has to stay in the nearest cache until they are served.
+const expected = 8
 
 // most is how many more datagrams of a flooded socket are read at a time.
 const most = 15

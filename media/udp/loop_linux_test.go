@@ -18,6 +18,8 @@ var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 // receiver is a Receiver that is a function.
 type receiver func(pkt []byte, from Addr, now time.Duration)
 
+func (f receiver) Expect() {}
+
 func (f receiver) Receive(pkt []byte, from Addr, now time.Duration) { f(pkt, from, now) }
 
 func runLoop(t testing.TB, capacity int) *Loop {

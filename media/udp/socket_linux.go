@@ -119,6 +119,9 @@ func (s *Socket) Close() {
 	}
 }
 
+// Expect reads what Send will need; see Receiver.
+func (s *Socket) Expect() int { return s.fd }
+
 // Send sends pkt. Only a Receiver of the socket's loop may call it. Failures (a full queue, no route, a closed port that said so)
 // are counted; the packet is lost then, as any datagram may be.
 func (s *Socket) Send(pkt []byte, to Addr) bool {
