@@ -12,6 +12,8 @@
 //	outgoing    the other side's own SSRC, sequence and time line; payload types and events mapped
 //	media/srtp  seal in place; send; count
 //
+// Where both phones have each other's keys the packet goes on as it is once it is verified; see shared.go.
+//
 // Prompts and music are sent by the same threads, on a tick of theirs that stands still while nothing is played (feed.go): a frame is
 // numbered on the same outgoing stream, sealed and sent like a packet that is passed on. Keys that a peer presses are noticed on the way
 // (digits.go), whatever becomes of the packet.
