@@ -383,5 +383,3 @@ func TestWipeLeavesNoKey(t *testing.T) {
 		}
 	})
 }
-
-func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
