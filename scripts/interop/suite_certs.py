@@ -34,7 +34,7 @@ class Certificates(Suite):
         for o, cert in certs.items():
             d = doc if o == 10 else box.document([box.person("1001", box.BOTH)], [])
             self.boxes[o] = box.Box(self.run, self.lan[o], self.folder("box-%d" % o), d, self.ca.crt, cert, trunk_cert=good)
-            self.boxes[o].start()
+            self.boxes[o].start(fault="phones certificate ended on" if o == 12 else None)
             self.on_close(self.boxes[o].stop)
         for b in self.boxes.values():
             b.serving()
