@@ -113,6 +113,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge("media_ports_free", "Port pairs free.", float64(r.PortsFree))
 	total("media_packets_received", "RTP and RTCP packets received.", r.RxPackets)
 	total("media_packets_sent", "RTP and RTCP packets sent.", r.TxPackets)
+	total("media_packets_missed", "Packets that a full receive queue of the kernel cost.", r.Missed)
 	for why, c := range r.Drops {
 		labelled("media_dropped_total", "Packets dropped, by reason.", "reason", why, prometheus.CounterValue, float64(c))
 	}
