@@ -99,7 +99,7 @@ func (w *wall) dial(target string, body []byte, lines ...string) *raw.Dialog {
 	d := raw.NewDialog(w.desk.conn(), "sip:1000@"+rigDomain, "sip:"+target+"@"+rigDomain)
 	d.From = "\"Mallory Inside\" " + d.From
 	d.CallID += "@desk-7.inside.example"
-	d.Contact = fmt.Sprintf(`"Mallory Inside" <sip:1000-00115e4abbcc@desk-7.inside.example:5061;transport=tls>;+sip.instance="<urn:uuid:00000000-0000-1000-8000-00115e4abbcc>"`)
+	d.Contact = `"Mallory Inside" <sip:1000-00115e4abbcc@desk-7.inside.example:5061;transport=tls>;+sip.instance="<urn:uuid:00000000-0000-1000-8000-00115e4abbcc>"`
 	w.private = append(w.private, d.CallID, raw.Param(d.From, "tag"))
 	w.desk.write(d.Request("INVITE", body, append(lines, chatter...)...))
 	return d

@@ -30,7 +30,6 @@ type end struct {
 	local netip.Addr
 	inbox chan event
 	trunk bool
-	agent string // User-Agent
 
 	mu      sync.Mutex
 	peer    *raw.Peer

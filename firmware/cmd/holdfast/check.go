@@ -47,7 +47,7 @@ func checkFile(file string, out io.Writer) error {
 		}
 		faults, warnings := box.CheckFiles(cfg, time.Now())
 		if len(faults) > 0 {
-			return errors.Join(append([]error{errors.New("its words are right; the files that it names are not:")}, faults...)...)
+			return errors.Join(append([]error{errors.New("its words are right; the files that it names are not")}, faults...)...)
 		}
 		fmt.Fprintf(out, "%s: good. Phones at %s, trunk at %s, %d cloud zones.\n", file, cfg.Phones.Listen, cfg.Trunk.Listen, len(cfg.Cloud.Zones))
 		for _, w := range warnings {

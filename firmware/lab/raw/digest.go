@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"strings"
 )
 
@@ -28,7 +27,7 @@ func Authorization(res *Message, method, uri, user, password, algorithm string) 
 	}
 	realm, nonce, alg := quotedParam(c, "realm"), quotedParam(c, "nonce"), quotedParam(c, "algorithm")
 	h := func(s string) string {
-		var f hash.Hash = md5.New()
+		f := md5.New()
 		if alg == "SHA-256" {
 			f = sha256.New()
 		}
