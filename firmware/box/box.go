@@ -5,6 +5,7 @@ package box
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,7 @@ type Box struct {
 	emergencyDrill func(context.Context, control.EmergencyDrillOrder, func(control.DrillStep)) error
 
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
+	trunkRoots           *x509.CertPool
 	closers              []func() error
 }
 
@@ -162,8 +164,8 @@ func (b *Box) buildMedia() error {
 
 func (b *Box) buildSIP() error {
 	b.registrar = registrar.New(registrar.Options{MaxBindings: 2 * b.cfg.Phones.MaxConnections})
-	trunkRoots, err := roots("trunk", b.cfg.Trunk.Roots)
-	if err != nil {
+	var err error
+	if b.trunkRoots, err = roots("trunk", b.cfg.Trunk.Roots); err != nil {
 		return err
 	}
 	b.stack = stack.New(stack.Options{
@@ -171,7 +173,7 @@ func (b *Box) buildSIP() error {
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
 		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) },
 	})
-	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: trunkRoots, Log: b.log,
+	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.trunkRoots, Log: b.log,
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },
@@ -191,13 +193,9 @@ func (b *Box) buildSIP() error {
 
 func (b *Box) listen() error {
 	phones := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.phoneCert.Load(), nil }}
-	trunkRoots, err := roots("trunk", b.cfg.Trunk.Roots)
-	if err != nil {
-		return err
-	}
 	return errors.Join(
 		b.stack.Listen(stack.Access, b.cfg.Phones.Listen, phones),
-		b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, trunkRoots)),
+		b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, b.trunkRoots)),
 	)
 }
 

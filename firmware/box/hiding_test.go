@@ -273,8 +273,7 @@ func TestTopologyHiding(t *testing.T) {
 			w.hangUp(w.desk, desk)
 		}},
 		{"hung up outside", func(w *wall) {
-			desk, line := w.up(true)
-			_ = desk
+			_, line := w.up(true)
 			w.hangUp(w.line, line)
 		}},
 	}

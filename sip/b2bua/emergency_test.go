@@ -91,7 +91,7 @@ func TestPreemption(t *testing.T) {
 		x.acked()
 		return o
 	}
-	older := up(a, "912175550142")
+	up(a, "912175550142") // the older
 	up(b, "912175550143") // the younger, from b
 	emergency := a.call("911")
 	// Both happen at once: the BYE of the younger call and the INVITE.
@@ -136,7 +136,6 @@ func TestPreemption(t *testing.T) {
 	second.within(sip.BYE, nil).wait(200)
 	x.bye()
 	w.ended()
-	_ = older
 }
 
 // TestTestCallNeverPreempts: 933 waits its turn.
