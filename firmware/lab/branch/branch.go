@@ -35,7 +35,7 @@ const (
 	BoxPlace = "box"                 // the box's name in the phones' server list
 	Agent    = "Deskphone/2.1 (lab)" // the phones' User-Agent: must not reach the SBC
 
-	registrationTime = 10 * time.Second
+	registrationTime = 20 * time.Second // a phone that looks for a silent zone may refresh some seconds late
 	homeEvery        = time.Second
 	mediaPorts       = 1000
 )
