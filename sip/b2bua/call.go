@@ -212,8 +212,9 @@ func (c *Call) feed(in input, l *leg, res *sip.Response) {
 	to, actions := next(c.state, in)
 	if to != c.state {
 		c.log.Debug("call", "state", to.String())
+		c.state = to
+		c.publish() // before anybody outside hears of the step
 	}
-	c.state = to
 	for _, a := range actions {
 		switch a {
 		case doRing:

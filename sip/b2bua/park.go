@@ -5,9 +5,9 @@ import "time"
 // park leaves the party that stays alone at a place, from where anybody can fetch it by the feature code.
 func (c *Call) park() {
 	m := c.moving
+	c.entertain(m.stays, HoldMusic)
 	c.notifyEnd(m, refusal{status: 200, reason: "OK"})
 	c.dismiss(m.by)
-	c.entertain(m.stays, HoldMusic)
 	c.log.Info("parked", "place", m.place, "leg", m.stays.name, "aor", m.stays.aor())
 	wait := time.Duration(c.site.Doc().Options.Features.ParkTimeout) * time.Second
 	m.timer = c.after(wait, func() { c.feed(inParkTime, nil, nil) })
