@@ -21,6 +21,26 @@ func TestPatterns(t *testing.T) {
 			if got := c.p.On(at); got != want {
 				t.Errorf("%q after %v: %v", c.p.Name, at, got)
 			}
+			left := c.p.Left(at)
+			if still := c.p == Off || c.p == Steady; still != (left == 0) {
+				t.Errorf("%q after %v stays for %v", c.p.Name, at, left)
+			}
+			if left > 0 && (c.p.On(at+left-1) != want || c.p.On(at+left) == want) {
+				t.Errorf("%q after %v does not change in %v", c.p.Name, at, left)
+			}
 		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	seen := make(map[string]bool)
+	for o := range Output(Outputs) {
+		seen[o.String()], seen[o.Line()] = true, true
+	}
+	for k := range Key(Keys) {
+		seen[k.String()], seen[k.Line()] = true, true
+	}
+	if len(seen) != 2*(Outputs+Keys) {
+		t.Errorf("names that occur twice: %v", seen)
 	}
 }

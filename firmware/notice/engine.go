@@ -23,8 +23,8 @@ type Options struct {
 	Site      func() *site.Site
 	Ringer    Ringer
 	Messenger Messenger
-	Light     hal.Alarm
-	Buzzer    hal.Alarm
+	Light     hal.LED
+	Buzzer    hal.LED
 	Settings  Settings
 	Log       *slog.Logger
 }

@@ -63,7 +63,7 @@ func (p *phones) seen() (rung []Call, texts []string, ended int) {
 type world struct {
 	*testing.T
 	phones        *phones
-	light, buzzer *sim.Alarm
+	light, buzzer *sim.LED
 	journal       *emergency.Journal
 	engine        *Engine
 	stop          func()
@@ -93,7 +93,7 @@ func start(t *testing.T, path string, p *phones) *world {
 		t.Fatal(err)
 	}
 	s := document(t)
-	w := &world{T: t, phones: p, light: new(sim.Alarm), buzzer: new(sim.Alarm), journal: j}
+	w := &world{T: t, phones: p, light: new(sim.LED), buzzer: new(sim.LED), journal: j}
 	w.engine, err = New(Options{Journal: j, Site: func() *site.Site { return s }, Ringer: p, Messenger: p, Light: w.light, Buzzer: w.buzzer})
 	if err != nil {
 		t.Fatal(err)
