@@ -35,6 +35,7 @@ import (
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
+	"holdfast/sip/trace"
 	"holdfast/sip/trunk"
 )
 
@@ -63,6 +64,7 @@ type Box struct {
 	notices   *notice.Engine
 	webhook   *webhook.Sender // nil: none
 	pinned    *pins
+	trace     *trace.Log // nil: none
 	strays    strays
 	saving    sync.Mutex // see saveBindings
 
@@ -83,7 +85,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
 	err := errors.Join(b.openFolders(), b.loadCertificates())
-	for _, build := range []func() error{b.openState, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildEmergencies, b.buildDocuments, b.listen} {
+	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildEmergencies, b.buildDocuments, b.listen} {
 		if err != nil {
 			break
 		}
@@ -171,7 +173,7 @@ func (b *Box) buildSIP() error {
 	b.stack = stack.New(stack.Options{
 		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.cfg.Phones.MaxConnections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
-		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) },
+		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) }, Trace: b.tracer(),
 	})
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.trunkRoots, Log: b.log,
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
@@ -182,8 +184,8 @@ func (b *Box) buildSIP() error {
 	b.pins = b.pinned.list
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
-		Dialogs: dialogs{b},
-		ELINs:   b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
+		Dialogs: dialogs{b}, OnLeg: b.traceLeg(),
+		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	if b.ringer == nil {
 		b.ringer, b.messenger = bells{b}, bells{b}

@@ -23,6 +23,7 @@ type Config struct {
 	Webhook Webhook
 	Metrics netip.AddrPort // Prometheus, loopback only (default 127.0.0.1:9464; zero: off)
 	Network Network
+	Trace   Trace
 }
 
 // Log says how much is written to standard error.

@@ -89,6 +89,7 @@ func (r *reader) config() *Config {
 			SecretFile: r.text("webhook.secret_file", ""),
 			Roots:      r.text("webhook.roots", ""),
 		},
+		Trace: r.trace(),
 		Network: Network{
 			Address: r.prefix("network.address", "10.0.0.5/24"),
 			Gateway: r.addr("network.gateway", "10.0.0.1"),

@@ -47,6 +47,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 		Portal:  Portal{Interval: 10 * time.Hour},
 		Site:    SiteFile{"site.json", true},
 		Metrics: netip.MustParseAddrPort("127.0.0.1:9464"),
+		Trace:   Trace{4},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

@@ -22,6 +22,7 @@ type Box interface {
 	StopDrill(by string) (string, error)
 	Fetch(ctx context.Context, force bool) (string, error)
 	Emergencies
+	Traces
 }
 
 // longestPath of a Unix socket (unix(7): 108 bytes with the zero at the end).
@@ -98,6 +99,7 @@ func handler(b Box) http.Handler {
 		reply(w, Answer{msg}, err)
 	})
 	handleEmergencies(mux, b)
+	handleTraces(mux, b)
 	return mux
 }
 

@@ -47,6 +47,8 @@ type Options struct {
 	OnEmergency func(EmergencyEvent) // each step of an emergency call; before the call goes on
 	SavePins    func()               // the pins have changed; returns when a crash does not lose them
 
+	OnLeg func(call, callID string) // a call has a leg with this Call-ID; called before its first message leaves. nil: nobody asks
+
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
 	// How long a trunk may be without any response before the next one is tried: TrunkPatience for ordinary calls
@@ -195,6 +197,9 @@ func (a *Agent) find(callID, tag string) *leg {
 }
 
 func (a *Agent) addLeg(l *leg) {
+	if a.o.OnLeg != nil {
+		a.o.OnLeg(l.call.id, l.dlg.callID)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.legs[l.dlg.key()] = l

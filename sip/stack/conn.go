@@ -155,6 +155,9 @@ func (c *Conn) write(b []byte) error {
 		c.s.wg.Go(c.Close) // the read loop still runs, so Run still waits
 		return ErrQueueFull
 	}
+	if c.s.o.Trace != nil && len(b) > len(pong) {
+		c.s.o.Trace(c, true, b)
+	}
 	c.queue = append(c.queue, b)
 	c.queued += len(b)
 	if !c.writing {

@@ -10,6 +10,9 @@ import (
 
 // receive takes one framed message off the wire; false ends the connection.
 func (c *Conn) receive(raw []byte) bool {
+	if c.s.o.Trace != nil {
+		c.s.o.Trace(c, false, raw)
+	}
 	m, err := contain(parse, raw)
 	if err != nil {
 		c.s.counters.Malformed.Add(1)

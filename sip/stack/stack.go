@@ -48,6 +48,10 @@ type Options struct {
 	// Authorize decides whether a finished handshake may speak SIP; nil admits all. Its error is logged.
 	Authorize func(*Conn) error
 
+	// Trace sees every message as it is on the wire, the unreadable ones too: what came before it is parsed (out is false), what
+	// is sent when it is queued. It must not keep msg, block, or call the connection's Write or Close. nil: nobody looks.
+	Trace func(c *Conn, out bool, msg []byte)
+
 	Limits  Limits
 	DSCP    int // of SIP packets, 0 to 63
 	Timers  Timers

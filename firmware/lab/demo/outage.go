@@ -244,6 +244,10 @@ func (s *story) homecoming() []script.Step {
 			Do: s.kept,
 		},
 		{
+			Name: "An engineer looks at each call", Want: "a ladder of its messages, without a key or a password",
+			Do: s.traced,
+		},
+		{
 			Name: "Nothing from inside reached the SBC", Want: "no inside address, name, extension, Call-ID or key in anything that the box sent",
 			Do: func(_ context.Context, n *script.Notes) error {
 				texts, keys := s.Inside()
