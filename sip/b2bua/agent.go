@@ -70,6 +70,7 @@ type Agent struct {
 	calls map[string]*Call
 	legs  map[string]*leg          // by dialog.key
 	busy  map[string]int           // calls by trunk
+	room  map[string]time.Time     // by trunk: when a call last made room there for an emergency call
 	parks map[string]*Call         // parked calls by place
 	waits map[string][]*Call       // calls that wait for a phone of a user
 	lost  map[string][]SavedDialog // dialogs of the program's last life that phones still think are up, by user
@@ -105,7 +106,7 @@ func New(o Options) *Agent {
 	o.SessionExpires = cmp.Or(o.SessionExpires, 30*time.Minute)
 	o.MinSE = cmp.Or(o.MinSE, 90*time.Second)
 	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
-	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int),
+	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time),
 		parks: make(map[string]*Call), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
 		done: make(chan struct{}), began: time.Now()}
 }
@@ -220,7 +221,7 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 		tx.Reply(482, "Loop Detected")
 		return
 	}
-	from := route.Origin{}
+	from, help := route.Origin{}, false
 	st := a.o.Site()
 	if tx.Conn().Side() == stack.Trunk {
 		id, _ := tx.Conn().Get().(string)
@@ -231,7 +232,8 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 		}
 		from = route.FromTrunk(t)
 	} else {
-		u, ok := a.caller(tx, st)
+		_, _, help = route.Recognise(st, wanted(req))
+		u, ok := a.caller(tx, help)
 		if !ok {
 			return
 		}
@@ -239,11 +241,11 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 			from = route.FromUser(u)
 		}
 	}
-	if a.tooBrief(tx) {
+	if !help && a.tooBrief(tx) {
 		return
 	}
 	tx.Reply(100, "Trying")
-	if a.replaces(tx, from) {
+	if !help && a.replaces(tx, from) {
 		return
 	}
 	q := a.query(tx, from)
@@ -268,8 +270,8 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 
 // caller says who calls. For an emergency call nobody is asked to prove it: a phone that has proven who it is before is
 // known, any other is a stranger (nil) who is served too, a few times a minute.
-func (a *Agent) caller(tx *stack.ServerTx, st *site.Site) (*site.User, bool) {
-	if _, _, help := route.Recognise(st, wanted(tx.Request())); !help {
+func (a *Agent) caller(tx *stack.ServerTx, help bool) (*site.User, bool) {
+	if !help {
 		return a.o.Authenticate(tx)
 	}
 	if a.o.Known != nil {
@@ -303,7 +305,7 @@ func (a *Agent) looped(req *sip.Request) bool {
 // newCall makes the call and enters it; nil when there are too many or the box stops.
 func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) *Call {
 	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, kind: d.Kind, invite: tx, began: time.Now(),
-		inbox: make(chan any, 128), done: make(chan struct{}), emergency: d.Kind == route.Emergency || d.Callback}
+		inbox: make(chan any, 128), done: make(chan struct{}), gone: make(chan struct{}), emergency: d.Kind == route.Emergency || d.Callback}
 	c.id = fmt.Sprintf("%d-%s", a.serial.Add(1), strings.ToLower(stack.NewTag()[:6]))
 	c.log = a.log.With("call", c.id)
 	a.mu.Lock()

@@ -213,6 +213,11 @@ func (c *Call) callerAcked(ack *sip.Request) {
 		}
 		if r.status != 0 {
 			c.log.Warn("the caller's answer cannot be used", "err", r.reason)
+			if c.emergency { // the PSAP sees who called from where, and can call back
+				c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the caller's phone cannot be heard: " + r.reason})
+				c.feed(inAck, nil, nil)
+				return
+			}
 			c.endsBy(causeNoCodec, "box")
 			c.feed(inDead, nil, nil)
 			return
@@ -241,6 +246,10 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 		if time.Since(began) >= t.B {
 			l.onAck = nil
 			c.log.Warn("no ACK", "leg", l.name, "aor", l.aor())
+			if c.emergency {
+				c.lost(l, causeNoAck, nil)
+				return
+			}
 			c.endsBy(causeNoAck, l.name)
 			c.feed(inAckTime, nil, nil)
 			return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
 	"holdfast/sip/site"
@@ -29,8 +30,11 @@ type Call struct {
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
-	helpFlow  atomic.Uint64          // the connection of an emergency caller's phone, read by other calls
-	ringsAt   atomic.Pointer[string] // the user whose phones ring, read by who wants to pick up
+	gone      chan struct{}               // closed when the parties have been told that the call is over
+	adrift    atomic.Bool                 // an emergency call whose caller's phone cannot be reached
+	caredFor  atomic.Pointer[elin.Caller] // that caller
+	helpFlow  atomic.Uint64               // the connection of an emergency caller's phone, read by other calls
+	ringsAt   atomic.Pointer[string]      // the user whose phones ring, read by who wants to pick up
 
 	site      *site.Site // the document when the call began; a reload does not touch it
 	origin    route.Origin
@@ -62,7 +66,9 @@ type Call struct {
 	forHelp   bool              // an emergency call: it has a record
 	answers   []string          // a callback: the emergency calls that it answers
 	announced bool              // the caller hears a prompt
-	retried   map[string]bool   // trunks that an emergency call tries a second time
+	retried   map[string]bool   // trunks that an emergency call tries a second time, since they were full
+	skipped   map[string]bool   // or since they took long to connect
+	invited   bool              // the emergency call's first INVITE is on a trunk
 	changing  bool              // a re-INVITE is under way on either side
 	queued    []func()          // what waits for its end
 	settled   []func()          // what waits for an ACK with an answer
@@ -197,8 +203,7 @@ func (c *Call) take(in any) {
 		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 	case gotCallerLost:
-		c.endsBy(causeLost, "caller")
-		c.feed(inCallerLost, nil, nil)
+		c.callerLost()
 	case gotStop:
 		c.endsBy(in.cause, "box")
 		c.refusal = refusal{status: 503, reason: "Service Unavailable"}
@@ -330,6 +335,10 @@ func (c *Call) readOffer() refusal {
 		c.caller.plainOK = true // better heard by others than not at all
 	}
 	if err := c.caller.takeOffer(d); err != nil {
+		if c.emergency { // no key that the box knows: it offers its own
+			c.offered, c.wants = false, sdp.DefaultOffer()
+			return refusal{}
+		}
 		c.log.Info("offer refused", "leg", "a", "err", err)
 		return refusal{status: 488, reason: "SRTP Required"}
 	}
@@ -458,6 +467,7 @@ func (c *Call) end() {
 	for _, l := range c.legs {
 		c.dismiss(l)
 	}
+	close(c.gone)
 	c.helpEnds()
 	c.report()
 	if c.media != nil {
@@ -473,7 +483,7 @@ func (c *Call) end() {
 
 // dismiss ends one leg and gives back what it holds. It is idempotent.
 func (c *Call) dismiss(l *leg) {
-	for _, t := range []*timer{l.resend, l.silent, l.patience, l.progress, l.session.timer} {
+	for _, t := range []*timer{l.resend, l.silent, l.patience, l.progress, l.session.timer, l.watch} {
 		t.stop()
 	}
 	if l.uas != nil && !l.answered {

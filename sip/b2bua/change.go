@@ -33,6 +33,7 @@ func (c *Call) request(l *leg, tx *stack.ServerTx) {
 		return
 	}
 	l.dlg.remoteSeq = req.CSeq().SeqNo
+	c.heardOf(l)
 	if tx.Conn() != l.conn {
 		l.use(tx.Conn()) // the phone is back on a new connection
 	}
@@ -186,8 +187,7 @@ func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bo
 		switch {
 		case err != nil || res.StatusCode == 408 || res.StatusCode == 481:
 			tx.Reply(481, "Call/Transaction Does Not Exist")
-			c.endsBy(causeDead, far.name)
-			c.feed(inDead, nil, nil)
+			c.lost(far, causeDead, res)
 		case res.StatusCode >= 300:
 			status := res.StatusCode
 			if status < 400 {

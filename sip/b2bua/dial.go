@@ -11,6 +11,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/sip/elin"
+	"holdfast/sip/location"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
@@ -132,7 +133,10 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	if err != nil {
 		return err
 	}
-	l.body, l.extra = body, headers
+	l.body, l.extra, l.bodyType = body, headers, location.SDP
+	if l.trunk != nil && l.trunk.Location && c.dialsEmergency() {
+		c.addLocation(l)
+	}
 	return c.invites(l, conn)
 }
 
@@ -147,7 +151,7 @@ func (c *Call) invites(l *leg, conn *stack.Conn) error {
 		req.AppendHeader(h)
 	}
 	c.proposeTimer(l, req)
-	setSDP(req, l.body)
+	setBody(req, l.bodyType, l.body)
 	c.agent.addLeg(l)
 	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
 	if err != nil {
@@ -189,7 +193,8 @@ func (c *Call) tryTrunk() {
 	for len(c.trunks) > 0 {
 		t := c.trunks[0]
 		c.trunks = c.trunks[1:]
-		if !c.takeTrunk(t) {
+		victim, ok := c.takeTrunk(t)
+		if !ok {
 			c.log.Warn("trunk is full", "trunk", t.ID)
 			c.refusal = noTrunk
 			continue
@@ -203,8 +208,8 @@ func (c *Call) tryTrunk() {
 		l.trunk, l.counted, l.pending = t, true, true
 		l.shown = route.CallerID{Number: c.decision.Number}
 		c.onTrunk.Store(&t.ID)
-		l.patience = c.after(c.trunkPatience(), func() { c.giveUp(l, "no answer at all") })
-		c.agent.o.Trunks.Connect(t.ID, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
+		l.patience = c.after(c.connectPatience(t), func() { c.giveUp(l, "no connection") })
+		c.connectTrunk(t, victim, func(conn *stack.Conn, err error) { c.post(gotConn{l, conn, err}) })
 		return
 	}
 	if len(c.trying()) == 0 {
@@ -220,7 +225,9 @@ func (c *Call) giveUp(l *leg, why string) {
 	if l.invite != nil {
 		l.invite.Cancel()
 	}
-	c.trunkFailed(l, 408)
+	if !c.comeBackTo(l) {
+		c.trunkFailed(l, 408, nil)
+	}
 	c.dropBranch(l)
 	c.tryTrunk()
 }
@@ -239,13 +246,14 @@ func (c *Call) trunkConn(in gotConn) {
 	}
 	if err != nil {
 		c.log.Warn("trunk cannot be used", "trunk", l.trunk.ID, "err", err)
-		c.trunkFailed(l, 503)
+		c.trunkFailed(l, 408, nil)
 		c.dropBranch(l)
 		c.tryTrunk()
 		return
 	}
+	c.awaitTrunk(l)
 	if c.ringing == nil || c.ringing.over {
-		c.ringing = c.after(ringAtTrunk, c.ringTime)
+		c.ringing = c.after(ringAtTrunk, c.rangAtTrunk)
 	}
 }
 
@@ -260,7 +268,7 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	number, id := c.outside.number, c.outside.caller
 	if c.dialsEmergency() {
 		number = c.decision.NumberFor(t)
-		id = route.CallerID{Number: c.shows(t), Name: id.Name}
+		id = route.CallerID{Number: c.shows(l), Name: id.Name}
 	}
 	to := sip.Uri{Scheme: "sip", User: number, Host: host, UriParams: sip.NewParams()}
 	if strings.HasPrefix(number, "urn:") {
@@ -306,7 +314,7 @@ func (c *Call) response(in gotResponse) {
 		if errors.Is(in.err, stack.ErrConnClosed) {
 			status = 480
 		}
-		c.branchFailed(l, status)
+		c.branchFailed(l, status, nil)
 	case res.StatusCode < 200:
 		c.provisional(l, res)
 	case res.StatusCode < 300:
@@ -315,7 +323,7 @@ func (c *Call) response(in gotResponse) {
 	case res.StatusCode < 400 && !l.cancelled && c.state.dials() && l.user != nil && c.redirect(l, res):
 	default:
 		l.pending = false
-		c.branchFailed(l, res.StatusCode)
+		c.branchFailed(l, res.StatusCode, res)
 	}
 }
 
@@ -351,7 +359,7 @@ func (c *Call) success(l *leg, res *sip.Response) {
 		if c.moving != nil && !c.usable(l, res) {
 			c.hangUp(l, res)
 			c.dismiss(l)
-			c.branchFailed(l, 488)
+			c.branchFailed(l, 488, nil)
 			return
 		}
 		c.feed(inAnswer, l, res)
@@ -380,7 +388,7 @@ func failover(status int) bool {
 	return status == 408 || status == 480 || status == 502 || status == 503 || status == 504
 }
 
-func (c *Call) branchFailed(l *leg, status int) {
+func (c *Call) branchFailed(l *leg, status int, res *sip.Response) {
 	l.status = status
 	wasCancelled := l.cancelled
 	c.dropBranch(l)
@@ -389,7 +397,7 @@ func (c *Call) branchFailed(l *leg, status int) {
 	}
 	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)
 	if l.trunk != nil {
-		c.trunkFailed(l, status)
+		c.trunkFailed(l, status, res)
 		if (c.dialsEmergency() || failover(status)) && len(c.trunks) > 0 {
 			c.worst(status)
 			c.tryTrunk()

@@ -85,7 +85,7 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 		OnRequest: func(tx *stack.ServerTx) { w.agent.Handle(tx) },
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.agent.Ack(c, r) },
 	})
-	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}}
+	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}, hangs: map[string]bool{}}
 	w.agent = New(Options{Dialogs: w, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, Log: testLog(t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
 		Bindings: w.list, Authenticate: w.authenticate,
@@ -497,12 +497,16 @@ type fakeTrunks struct {
 	mu    sync.Mutex
 	conns map[string]*stack.Conn
 	down  map[string]bool
+	hangs map[string]bool // takes the wish for a connection and says nothing
 }
 
 func (f *fakeTrunks) Connect(id string, do func(*stack.Conn, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, ok := f.conns[id]
+	if f.hangs[id] {
+		return
+	}
 	if !ok || f.down[id] {
 		go do(nil, errors.New("connection refused"))
 		return

@@ -108,6 +108,9 @@ func (c *Call) recognised() {
 	switch {
 	case c.decision.Kind == route.Emergency:
 		c.forHelp = true
+		who := c.helper()
+		c.caredFor.Store(&who)
+		c.supersede(who)
 		f := &EmergencyFacts{Dialled: c.query.Target, Number: c.decision.Number, Test: c.decision.Test, User: c.caller.user,
 			Source: c.caller.source.String(), Place: c.site.Place(c.callerDevice(), c.caller.user)}
 		if d := c.callerDevice(); d != nil {
@@ -136,8 +139,8 @@ func (c *Call) recognised() {
 }
 
 // shows is the number that an emergency call has on a trunk, pinned to the caller before it is used.
-func (c *Call) shows(t *site.Trunk) string {
-	now := time.Now()
+func (c *Call) shows(l *leg) string {
+	now, t := time.Now(), l.trunk
 	place := c.site.Place(c.callerDevice(), c.caller.user)
 	at := elin.Place{Trunk: t.ID, Main: t.MainNumber}
 	if at.Main == "" {
@@ -152,7 +155,7 @@ func (c *Call) shows(t *site.Trunk) string {
 	c.savePins()
 	number, address := at.Main, ""
 	if !a.None {
-		number = a.ELIN
+		number, l.elin = a.ELIN, a.ELIN
 		if i := slices.IndexFunc(list, func(e site.ELIN) bool { return e.Number == number }); i >= 0 {
 			address = place.Address(list[i])
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/location"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
 	"holdfast/sip/site"
@@ -44,6 +45,8 @@ type leg struct {
 	uas       *stack.ServerTx // the INVITE of a phone that takes part in a running call
 	invite    *stack.ClientTx // a branch's INVITE
 	body      []byte          // what that offered, should it have to be sent again
+	bodyType  string          // SDP, or a multipart with a location
+	elin      string          // that an emergency call shows; "": the trunk's main number
 	extra     []sip.Header    // and with which headers
 	pending   bool            // a branch's final response is still to come
 	cancelled bool            // a branch that is given up
@@ -84,6 +87,8 @@ type leg struct {
 	recv      sdp.Crypto // the peer's
 	lastAudio Stream     // what was set last
 	silent    *timer     // when a silent peer is probed again
+	dead      bool       // nothing is heard of the peer's signalling
+	watch     *timer     // when it is asked whether it is there
 }
 
 // AOR names the leg's person or trunk in logs and records.
@@ -314,7 +319,7 @@ func (l *leg) connection() *stack.Conn {
 		return nil
 	}
 	if l.user == nil {
-		return nil
+		return l.strangersConn()
 	}
 	var back *stack.Conn
 	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
@@ -437,9 +442,11 @@ func (l *leg) ack(seq uint32, body []byte) {
 	l.acked = true
 }
 
-func setSDP(m sip.Message, body []byte) {
+func setSDP(m sip.Message, body []byte) { setBody(m, location.SDP, body) }
+
+func setBody(m sip.Message, mediaType string, body []byte) {
 	if body != nil {
-		m.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+		m.AppendHeader(sip.NewHeader("Content-Type", mediaType))
 	}
 	m.SetBody(body)
 }

@@ -57,6 +57,14 @@ func (c *Call) sendReliably(res *sip.Response) {
 	again = func() {
 		if time.Since(began) >= t.B { // RFC 3262 §3
 			c.log.Warn("no PRACK")
+			if c.emergency { // no reason to end it: the answer comes without
+				then := r.then
+				r.res, r.next, r.then = nil, nil, nil
+				if then != nil {
+					then()
+				}
+				return
+			}
 			c.endsBy(causeNoPrack, c.caller.name)
 			c.refusal = refusal{status: 504, reason: "No PRACK"}
 			c.feed(inRefused, nil, nil)

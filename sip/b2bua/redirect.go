@@ -20,7 +20,7 @@ func (c *Call) redirect(l *leg, res *sip.Response) bool {
 	c.log.Info("redirected", "leg", l.name, "aor", l.aor(), "to", target, "kind", d.Kind.String())
 	if d.Kind == route.Reject {
 		c.refusal = refusal{}
-		c.branchFailed(l, 480)
+		c.branchFailed(l, 480, nil)
 		return true
 	}
 	c.ringing.stop()

@@ -142,8 +142,7 @@ func (c *Call) runTimer(l *leg) {
 	}
 	s.timer = c.after(s.every-min(32*time.Second, s.every/3), func() {
 		c.log.Warn("session expired", "leg", l.name, "aor", l.aor())
-		c.endsBy(causeExpired, l.name)
-		c.feed(inDead, nil, nil)
+		c.lost(l, causeExpired, nil)
 	})
 }
 
@@ -154,16 +153,14 @@ func (c *Call) refresh(l *leg) {
 	s.timer.stop()
 	// Whatever comes of it, without a refresh the session ends with its interval.
 	s.timer = c.after(s.every/2, func() {
-		c.endsBy(causeExpired, l.name)
-		c.feed(inDead, nil, nil)
+		c.lost(l, causeExpired, nil)
 	})
 	failed := func(res *sip.Response, err error) bool {
 		switch {
 		case c.state == Over || l.over:
 			return true
 		case err != nil || res.StatusCode == 408 || res.StatusCode == 481:
-			c.endsBy(causeDead, l.name)
-			c.feed(inDead, nil, nil)
+			c.lost(l, causeDead, res)
 			return true
 		case res.StatusCode == 422 && minSE(res) > s.min:
 			s.min = minSE(res)

@@ -128,8 +128,7 @@ func (c *Call) bring(x, r *leg) {
 		case errors.Is(err, stack.ErrConnClosed) && r.user != nil: // away for a moment: it goes on with what it had
 			err = c.fit(x, r)
 		case err != nil || res.StatusCode == 408 || res.StatusCode == 481:
-			c.endsBy(causeDead, r.name)
-			c.feed(inDead, nil, nil)
+			c.lost(r, causeDead, res)
 			return
 		case res.StatusCode >= 300:
 			err = c.fit(x, r)

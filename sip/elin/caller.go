@@ -43,6 +43,9 @@ func (c Caller) who() who {
 	return who{stranger, "", c.Binding}
 }
 
+// SamePhone reports whether two callers are one: the same device, user's phone or source.
+func (c Caller) SamePhone(o Caller) bool { return c.who() == o.who() }
+
 func (a who) compare(b who) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.user, b.user), cmp.Compare(a.id, b.id))
 }

@@ -348,3 +348,24 @@ func FuzzPIDF(f *testing.F) {
 		}
 	})
 }
+
+func TestReferences(t *testing.T) {
+	for value, want := range map[string][]string{
+		"":                                     nil,
+		"<cid:a@b>":                            {"<cid:a@b>"},
+		`<cid:a@b>;x="1,2" , <https://c/d,e>`:  {`<cid:a@b>;x="1,2"`, "<https://c/d,e>"},
+		"junk, <cid:a>":                        {"<cid:a>"},
+		"<cid:a":                               nil,
+		`"<cid:a>`:                             nil,
+		"<sip:user@host;x=y>;inserted-by=a.b,": {"<sip:user@host;x=y>;inserted-by=a.b"},
+	} {
+		if got := References(value); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %q", value, got)
+		}
+	}
+	for ref, want := range map[string]string{"<cid:a%20b>": "a b", "<CID:x@y>;p=1": "x@y", "<https://x>": "", "<ci": "", "<cid:%zz>": ""} {
+		if id, in := ContentID(ref); id != want || in != (want != "") {
+			t.Errorf("%q: %q, %v", ref, id, in)
+		}
+	}
+}

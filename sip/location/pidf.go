@@ -25,6 +25,42 @@ const (
 // Reference is the Geolocation header's value for the part with a Content-ID (RFC 2392).
 func Reference(contentID string) string { return "<cid:" + url.PathEscape(contentID) + ">" }
 
+// References are the locationValues of a Geolocation header, as they stand there: "<cid:…>;inserted-by=…".
+func References(value string) (refs []string) {
+	from, inside, quoted := 0, false, false
+	add := func(to int) {
+		if ref := strings.TrimSpace(value[from:to]); strings.HasPrefix(ref, "<") && strings.Contains(ref, ">") {
+			refs = append(refs, ref)
+		}
+	}
+	for i, b := range []byte(value) {
+		switch {
+		case b == '"' && !inside:
+			quoted = !quoted
+		case quoted:
+		case b == '<':
+			inside = true
+		case b == '>':
+			inside = false
+		case b == ',' && !inside:
+			add(i)
+			from = i + 1
+		}
+	}
+	add(len(value))
+	return refs
+}
+
+// ContentID is what a reference points to in the same body (RFC 2392); false for one that points elsewhere.
+func ContentID(ref string) (id string, inBody bool) {
+	uri, _, _ := strings.Cut(strings.TrimPrefix(ref, "<"), ">")
+	if len(uri) < 4 || !strings.EqualFold(uri[:4], "cid:") {
+		return "", false
+	}
+	id, err := url.PathUnescape(uri[4:])
+	return id, err == nil
+}
+
 // Location is what a document says.
 type Location struct {
 	Entity string     // who is there, a URI: "pres:+12175559204@branch.example.com"

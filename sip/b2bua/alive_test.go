@@ -1,0 +1,148 @@
+package b2bua
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/stack"
+)
+
+// TestCallerLosesConnection: an emergency call goes on when the phone's connection falls before the answer; the PSAP
+// ends it, and calls back.
+func TestCallerLosesConnection(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911")
+	in := x.incoming(sip.INVITE)
+	in.Reply(180, "Ringing")
+	o.wait(180)
+	a.conn.Close()
+	w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+	psap := x.answer(in, pcmu)
+	x.acked()
+	psap.within(sip.BYE, nil).wait(200) // nobody else ends it
+	if r := w.ended(); r.Cause != causeBye || r.EndedBy != "callee" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestCallerCallsAgain: the call that lost its phone makes way for the same phone's next one.
+func TestCallerCallsAgain(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("7777"), w.sbc("sbc1") // nobody's phone: its address tells who it is
+	help := func(u *ua) *outgoing { return u.send(u.request(sip.INVITE, "7777", "911", offer())) }
+	help(a)
+	first := x.incoming(sip.INVITE)
+	first.Reply(180, "Ringing")
+	a.conn.Close()
+	w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+	a = w.phone("7777")
+	o := help(a)
+	if tx := x.cancelled(); tx != first {
+		t.Error("another call is cancelled")
+	}
+	first.Reply(487, "Request Terminated")
+	x.answer(x.incoming(sip.INVITE), pcmu)
+	if r := w.ended(); r.Cause != causeAgain {
+		t.Errorf("%+v", r)
+	}
+	o.up(nil)
+	x.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestOneSideDead: a session that expires on one side does not end an emergency call, on both it does.
+func TestOneSideDead(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o, _ := w.callHelp(a, x)
+	c := w.onlyCall()
+	c.post(gotReply{c.caller, nil, stack.ErrTimeout, func(_ *sip.Response, err error) { c.lost(c.caller, causeExpired, nil) }})
+	w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+	o.within(sip.OPTIONS, nil).wait(200) // it is there after all
+	lost := func(l *leg) {
+		c.post(gotReply{l, nil, stack.ErrTimeout, func(*sip.Response, error) { c.lost(l, causeDead, nil) }})
+	}
+	lost(c.callee)
+	o.within(sip.OPTIONS, nil).wait(200) // so it has not ended
+	lost(c.caller)
+	x.bye()
+	a.bye()
+	if r := w.ended(); r.Cause != causeDead {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestPeerKnowsNoCall: who answers 481 has hung up.
+func TestPeerKnowsNoCall(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	w.callHelp(a, x)
+	c := w.onlyCall()
+	c.post(gotReply{c.callee, nil, nil, func(*sip.Response, error) { c.lost(c.callee, causeDead, sip.NewResponse(481, "")) }})
+	x.bye()
+	a.bye()
+	w.ended()
+}
+
+// TestUnusableKeys: a phone whose SRTP suites the box does not know is no reason to refuse: the PSAP is called.
+func TestUnusableKeys(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	odd := []byte("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\na=rtpmap:0 PCMU/8000\r\na=crypto:1 SOMETHING_NEW inline:AAAA\r\n")
+	o := a.send(a.request(sip.INVITE, "1001", "911", odd))
+	x.answer(x.incoming(sip.INVITE), pcmu)
+	o.up(nil) // without an answer: the phone cannot be heard, but the call stands
+	x.acked()
+	w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestHelpIsNotChallengedForItsHeaders: neither Replaces nor a short session interval stands in the way.
+func TestHelpIsNotChallengedForItsHeaders(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	req := a.request(sip.INVITE, "1001", "911", offer())
+	req.AppendHeader(sip.NewHeader("Supported", "timer"))
+	req.AppendHeader(sip.NewHeader("Session-Expires", "1"))
+	req.AppendHeader(sip.NewHeader("Replaces", "no such call"))
+	o := a.send(req)
+	x.answer(x.incoming(sip.INVITE), pcmu)
+	o.up(nil)
+	x.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// until waits for a condition.
+func (w *world) until(ok func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(deadline); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatal(errors.New("it does not come about"))
+		}
+	}
+}
+
+// onlyCall is the call that runs.
+func (w *world) onlyCall() *Call {
+	w.t.Helper()
+	w.agent.mu.Lock()
+	defer w.agent.mu.Unlock()
+	for _, c := range w.agent.calls {
+		if len(w.agent.calls) == 1 {
+			return c
+		}
+	}
+	w.t.Fatalf("%d calls", len(w.agent.calls))
+	return nil
+}

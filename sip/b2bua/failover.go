@@ -1,0 +1,204 @@
+package b2bua
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// How an emergency call goes through the trunks: it is given to the next one sooner than an ordinary call and for any
+// refusal, and where a trunk is full it takes the place of the youngest ordinary call.
+
+const (
+	leastConnect = 200 * time.Millisecond // that a trunk may take to connect before the next is tried
+	byeWait      = 300 * time.Millisecond // that an emergency call waits at most for the BYE of the call whose place it takes
+	fullAgain    = 250 * time.Millisecond // before a trunk that was full in its own opinion is asked again
+	roomFor      = 5 * time.Second        // that a trunk may take to notice that a call on it has ended
+)
+
+// connectPatience is how long a trunk may take until it is connected. An emergency call's first INVITE has to be on some
+// trunk within EmergencyPatience, so those that are still to be tried share what is left of it; a trunk that was skipped
+// for it comes again at the end.
+func (c *Call) connectPatience(t *site.Trunk) time.Duration {
+	switch all := c.agent.o.EmergencyPatience; {
+	case !c.dialsEmergency():
+		return c.agent.o.TrunkPatience
+	case len(c.trunks) == 0 || c.invited || c.skipped[t.ID]:
+		return 2 * all
+	default:
+		return max((all-time.Since(c.began))*3/4/time.Duration(len(c.trunks)+1), min(leastConnect, all/4))
+	}
+}
+
+// awaitTrunk starts the clocks of an emergency call's INVITE: any response at all, and ringing or an answer, for which
+// a 100 counts nothing. For an ordinary call the clock runs since the connection was asked for.
+func (c *Call) awaitTrunk(l *leg) {
+	if !c.dialsEmergency() {
+		return
+	}
+	c.invited = true
+	l.patience.stop()
+	l.patience = c.after(c.agent.o.EmergencyPatience, func() { c.giveUp(l, "no answer at all") })
+	l.progress = c.after(c.agent.o.EmergencyProgress, func() { c.giveUp(l, "nothing but 100") })
+}
+
+// heardFromTrunk follows a trunk's responses with the clocks of failover.
+func (c *Call) heardFromTrunk(l *leg, res *sip.Response) {
+	if l.trunk == nil {
+		return
+	}
+	l.patience.stop()
+	if res == nil || res.StatusCode >= 180 {
+		l.progress.stop()
+	}
+}
+
+// comeBackTo puts a trunk that took too long to connect at the end of the list; false if it has been there.
+func (c *Call) comeBackTo(l *leg) bool {
+	if !c.dialsEmergency() || l.invite != nil || len(c.trunks) == 0 || c.skipped[l.trunk.ID] {
+		return false
+	}
+	if c.skipped == nil {
+		c.skipped = make(map[string]bool)
+	}
+	c.skipped[l.trunk.ID] = true
+	c.trunks = append(c.trunks, l.trunk)
+	return true
+}
+
+// rangAtTrunk ends a target outside that has rung for long enough. A PSAP is left to ring: who gives up there loses the
+// place in its queue.
+func (c *Call) rangAtTrunk() {
+	if c.dialsEmergency() {
+		c.note(EmergencyEvent{Kind: AlarmRaised, Text: "it has been ringing for " + ringAtTrunk.String()})
+		return
+	}
+	c.ringTime()
+}
+
+// takeTrunk takes a place on the trunk. For an emergency call there always is one: where the trunk is full, the youngest
+// ordinary call on it ends, and is returned: its BYE is to leave before the INVITE that takes its place.
+func (c *Call) takeTrunk(t *site.Trunk) (victim *Call, ok bool) {
+	if c.agent.takeTrunk(t) {
+		return nil, true
+	}
+	if !c.preempts() {
+		return nil, false
+	}
+	victim = c.agent.preempt(t)
+	c.agent.forceTrunk(t)
+	return victim, true
+}
+
+// connectTrunk asks for a connection to the trunk, once a call that makes room there has said so, or has taken too long.
+func (c *Call) connectTrunk(t *site.Trunk, victim *Call, do func(*stack.Conn, error)) {
+	wait, ended := time.Duration(0), (chan struct{})(nil)
+	switch {
+	case victim != nil:
+		wait, ended = byeWait, victim.gone
+	case c.retried[t.ID]:
+		wait = fullAgain
+	default:
+		c.agent.o.Trunks.Connect(t.ID, do)
+		return
+	}
+	go func() {
+		select {
+		case <-ended:
+		case <-time.After(wait):
+		case <-c.done:
+		}
+		c.agent.o.Trunks.Connect(t.ID, do)
+	}()
+}
+
+// trunkFailed notes a trunk's failure. A trunk that is full in its own opinion is tried once more, last, with the place
+// that the youngest ordinary call on it makes, or that one has just made there.
+func (c *Call) trunkFailed(l *leg, status int, res *sip.Response) {
+	if c.dialsEmergency() {
+		c.note(EmergencyEvent{Kind: TrunkFailed, Trunk: l.trunk.ID, Status: status})
+	}
+	if !c.dialsEmergency() || !c.preempts() || !full(status, res) || c.retried[l.trunk.ID] {
+		return
+	}
+	if c.agent.preempt(l.trunk) == nil && !c.agent.madeRoom(l.trunk) {
+		return // no ordinary call is in the way there, nor was one a moment ago
+	}
+	if c.retried == nil {
+		c.retried = make(map[string]bool)
+	}
+	c.retried[l.trunk.ID] = true
+	c.trunks = append(c.trunks, l.trunk)
+}
+
+// full reports whether a trunk refused for want of a channel: 503, 486, or cause 34 of Q.850, no circuit available, in a
+// Reason (RFC 3326).
+func full(status int, res *sip.Response) bool {
+	if status == 503 || status == 486 {
+		return true
+	}
+	if res == nil {
+		return false
+	}
+	for _, h := range res.GetHeaders("reason") {
+		for one := range strings.SplitSeq(h.Value(), ",") {
+			protocol, params, _ := strings.Cut(one, ";")
+			if !strings.EqualFold(strings.TrimSpace(protocol), "Q.850") {
+				continue
+			}
+			for p := range strings.SplitSeq(params, ";") {
+				k, v, _ := strings.Cut(p, "=")
+				cause, err := strconv.Atoi(strings.TrimSpace(v))
+				if strings.EqualFold(strings.TrimSpace(k), "cause") && err == nil && cause == 34 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// preempt ends the youngest ordinary call on the trunk; nil if there is none.
+func (a *Agent) preempt(t *site.Trunk) *Call {
+	a.mu.Lock()
+	var youngest *Call
+	for _, c := range a.calls {
+		if c.emergency || c.onTrunk.Load() == nil || *c.onTrunk.Load() != t.ID || c.preempted.Load() {
+			continue
+		}
+		if youngest == nil || c.began.After(youngest.began) {
+			youngest = c
+		}
+	}
+	if youngest != nil {
+		youngest.preempted.Store(true)
+		a.room[t.ID] = time.Now()
+	}
+	a.mu.Unlock()
+	if youngest == nil {
+		return nil
+	}
+	youngest.log.Warn("ended to make room for an emergency call", "trunk", t.ID)
+	go youngest.post(gotStop{causePreempted})
+	return youngest
+}
+
+// madeRoom reports whether an ordinary call has just been ended on the trunk, which may not have heard of it yet.
+func (a *Agent) madeRoom(t *site.Trunk) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.room[t.ID]
+	return ok && time.Since(at) < roomFor
+}
+
+// forceTrunk counts a call on the trunk beyond its limit.
+func (a *Agent) forceTrunk(t *site.Trunk) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy[t.ID]++
+}
