@@ -154,7 +154,7 @@ func (b *Box) buildMedia() error {
 	r, err := relay.New(relay.Config{
 		AccessAddr: b.cfg.Phones.MediaAddress, TrunkAddr: b.cfg.Trunk.MediaAddress,
 		PortMin: b.cfg.Media.PortMin, PortMax: b.cfg.Media.PortMax, Drain: b.cfg.Media.Drain, Silence: b.cfg.Media.Silence,
-		Reserved: b.cfg.Media.EmergencyPorts, DSCP: b.cfg.Media.DSCPMedia, Log: b.log,
+		Reserved: b.cfg.Media.EmergencyPorts, DSCP: b.cfg.Media.DSCPMedia, SharedKeys: b.cfg.Media.SharedKeys, Log: b.log,
 	})
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (b *Box) buildSIP() error {
 	b.pins = b.pinned.list
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
-		Dialogs: dialogs{b}, OnLeg: b.traceLeg(),
+		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
 		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	if b.ringer == nil {

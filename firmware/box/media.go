@@ -87,7 +87,7 @@ func (l leg) Set(s b2bua.Stream) error {
 		Remote: s.Remote, RemoteRTCP: s.RemoteRTCP, Mux: s.Mux, Recv: relay.Crypto(s.Recv), Send: relay.Crypto(s.Send),
 		Audio: relay.Payload(s.Audio), Codec: s.Codec, Event: relay.Payload(s.Event), CN: s.CN,
 		RecvAudio: relay.Payload(s.RecvAudio), RecvEvent: relay.Payload(s.RecvEvent),
-		ToPeer: s.ToPeer, FromPeer: s.FromPeer, FixedSource: s.FixedSource,
+		ToPeer: s.ToPeer, FromPeer: s.FromPeer, FixedSource: s.FixedSource, Shared: s.Shared,
 	})
 }
 

@@ -58,6 +58,7 @@ type Media struct {
 	EmergencyPorts   int           // port pairs reserved for emergency calls, default 16
 	DSCPMedia        int           // default 46 (EF)
 	DSCPSIP          int           // default 24 (CS3)
+	SharedKeys       bool          // two phones may have each other's SRTP keys; default false
 }
 
 // Cloud says how reachability is probed.

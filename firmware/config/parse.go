@@ -71,6 +71,7 @@ func (r *reader) config() *Config {
 			EmergencyPorts: r.integer("media.emergency_ports", 16, 2, 1024),
 			DSCPMedia:      r.integer("media.dscp_media", 46, 0, 63),
 			DSCPSIP:        r.integer("media.dscp_sip", 24, 0, 63),
+			SharedKeys:     r.flag("media.shared_keys"),
 		},
 		Cloud: r.cloud(),
 		Portal: Portal{

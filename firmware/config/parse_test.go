@@ -41,7 +41,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 			netip.MustParseAddr("10.0.0.5")},
 		Trunk: TrunkSide{netip.MustParseAddrPort("10.0.0.5:5062"), "t.pem", "t.key", "r.pem",
 			netip.MustParseAddr("10.0.0.5")},
-		Media: Media{20000, 29999, 10 * time.Second, 30 * time.Second, 16, 46, 24},
+		Media: Media{20000, 29999, 10 * time.Second, 30 * time.Second, 16, 46, 24, false},
 		Cloud: Cloud{Zones: []Zone{{"east", "zone1.example.com:5061", "zone1.example.com"}},
 			Interval: 2 * time.Second, Timeout: 2 * time.Second, Missed: 3, HoldOff: time.Minute},
 		Portal:  Portal{Interval: 10 * time.Hour},
@@ -65,8 +65,8 @@ func TestExample(t *testing.T) {
 	if c.Network.Address != netip.MustParsePrefix("10.0.0.5/24") || len(c.Network.DNS) != 2 {
 		t.Errorf("network: %+v", c.Network)
 	}
-	// Every field is set, so that the example is complete; allow_unsigned is the one whose shown value is zero.
-	c.Site.AllowUnsigned = true
+	// Every field is set, so that the example is complete; these are the ones whose shown value is zero.
+	c.Site.AllowUnsigned, c.Media.SharedKeys = true, true
 	requireSet(t, "Config", reflect.ValueOf(*c))
 }
 

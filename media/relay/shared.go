@@ -33,35 +33,47 @@ func (l *Leg) Shared() bool {
 func (l *Leg) mayShare(s Stream) error {
 	send, recv := s.Send.mark(), s.Recv.mark()
 	none := fingerprint{}
-	if s.Shared {
-		old := l.endpoint
-		switch {
-		case !l.session.relay.cfg.SharedKeys:
-			return errShare("sharing is not allowed")
-		case send.is(none):
-			return errShare("there is none to share")
-		case old != nil && old.shared && send.is(l.keys.sendMark): // as before
-		case send.is(l.keys.sendMark):
-			return errShare("the box has sealed with it")
-		case len(l.session.legs) > 2:
-			return errShare("the call forks")
-		case l.play != nil:
-			return errShare("a prompt is being played")
-		}
-		for _, other := range l.session.legs {
-			if other.side == Trunk {
-				return errShare("the trunk is no place for a peer's key")
-			}
-		}
-	} else if old := l.endpoint; old != nil && old.shared && send.is(l.keys.sendMark) {
-		return errShare("it is the other peer's")
+	if !send.is(none) && send.is(recv) {
+		return errShare("both ways have the same")
 	}
-	if !s.Shared && !send.is(none) && (send.is(recv) || slices.ContainsFunc(l.session.theirs, send.is)) {
+	before := l.endpoint != nil && l.endpoint.shared && send.is(l.keys.sendMark) // it is the other peer's already
+	switch {
+	case s.Shared && before:
+	case s.Shared:
+		if err := l.mayBegin(send); err != nil {
+			return err
+		}
+	case before:
+		return errShare("it is the other peer's")
+	case !send.is(none) && slices.ContainsFunc(l.session.theirs, send.is):
 		return errShare("a peer seals with what shall be the box's own")
 	}
 	for _, other := range l.session.legs {
 		if other.endpoint != nil && !other.endpoint.shared && !recv.is(none) && recv.is(other.keys.sendMark) {
 			return errShare("the peer would seal with a key of the box's own")
+		}
+	}
+	return nil
+}
+
+// mayBegin says whether the leg may get a peer's key that it did not have before. One that it has it may keep, whoever joins the
+// session: nobody else gets it by that.
+func (l *Leg) mayBegin(send fingerprint) error {
+	switch {
+	case !l.session.relay.cfg.SharedKeys:
+		return errShare("sharing is not allowed")
+	case send.is(fingerprint{}):
+		return errShare("there is none to share")
+	case send.is(l.keys.sendMark):
+		return errShare("the box has sealed with it")
+	case len(l.session.legs) > 2:
+		return errShare("the call forks")
+	case l.play != nil:
+		return errShare("a prompt is being played")
+	}
+	for _, other := range l.session.legs {
+		if other.side == Trunk {
+			return errShare("the trunk is no place for a peer's key")
 		}
 	}
 	return nil

@@ -49,6 +49,8 @@ type Options struct {
 
 	OnLeg func(call, callID string) // a call has a leg with this Call-ID; called before its first message leaves. nil: nobody asks
 
+	SharedKeys bool // two phones may have each other's SRTP keys; Media must allow it too (shared.go)
+
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
 	// How long a trunk may be without any response before the next one is tried: TrunkPatience for ordinary calls

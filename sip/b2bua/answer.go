@@ -73,6 +73,9 @@ func (c *Call) tie(l *leg, d *sdp.Description) error {
 	}
 	l.codecs, l.ours = g.B, g.Ours
 	c.caller.codecs, c.caller.ours = g.A, g.A
+	if err := c.exchange(l); err != nil {
+		return err
+	}
 	return errors.Join(l.apply(c.callerDirection()), c.caller.apply(d.Direction))
 }
 
@@ -118,7 +121,7 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 	c.answeredAt = time.Now()
 	c.helpAnswered(l)
 	c.agent.totals.Answered.Add(1)
-	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite)
+	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite, "shared", sharing(c.caller, l))
 }
 
 // bridge ties both sides together and answers the caller.

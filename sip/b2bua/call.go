@@ -120,7 +120,10 @@ func (c *Call) run() {
 		c.publish()
 		select {
 		case in := <-c.inbox:
-			c.guard(func() { c.take(in) })
+			c.guard(func() {
+				c.take(in)
+				c.settleKeys()
+			})
 		case e, ok := <-events:
 			if ok {
 				c.guard(func() { c.heard(e) })

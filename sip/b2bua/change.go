@@ -145,7 +145,8 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 		tx.Reply(488, "Not Now")
 		return
 	}
-	if far == nil || keeps && l.peer != nil && d.Direction == l.peer.Direction {
+	same := keeps && l.peer != nil && d.Direction == l.peer.Direction && (!sharing(l, far) || l.repeats(d))
+	if far == nil || same {
 		c.acceptWithin(l, far, tx, d, nil)
 		return
 	}

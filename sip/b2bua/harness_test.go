@@ -143,6 +143,9 @@ func (w *world) clean() {
 	if w.media.open > 0 {
 		w.t.Errorf("%d media sessions left open", w.media.open)
 	}
+	for _, fault := range w.media.faults {
+		w.t.Error(fault)
+	}
 }
 
 func (w *world) list(id string) []registrar.Binding {
@@ -534,18 +537,21 @@ type fakeMedia struct {
 	noPorts  bool
 	port     uint16
 	sessions []*fakeSession
+	faults   []string // against the rules of shared keys
 }
 
 type fakeSession struct {
 	m      *fakeMedia
 	legs   []*fakeLeg
 	links  [][2]*fakeLeg
+	keys   sealers
 	events chan MediaEvent
 	closed bool
 }
 
 type fakeLeg struct {
 	m      *fakeMedia
+	s      *fakeSession
 	side   Side
 	port   uint16
 	stream Stream
@@ -570,7 +576,7 @@ func (s *fakeSession) AddLeg(side Side) (MediaLeg, error) {
 		return nil, ErrNoPorts
 	}
 	s.m.port += 2
-	l := &fakeLeg{m: s.m, side: side, port: 20000 + s.m.port}
+	l := &fakeLeg{m: s.m, s: s, side: side, port: 20000 + s.m.port}
 	s.legs = append(s.legs, l)
 	return l, nil
 }
@@ -600,13 +606,17 @@ func (l *fakeLeg) Local() netip.AddrPort {
 func (l *fakeLeg) Set(s Stream) error {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
+	err := l.mind(s)
 	l.stream, l.sets = s, l.sets+1
-	return nil
+	return err
 }
 
 func (l *fakeLeg) Play(p Prompt, o PlayOptions) (uint64, error) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
+	if l.stream.Shared {
+		l.m.faults = append(l.m.faults, "the box would seal "+string(p)+" under another peer's key")
+	}
 	l.plays = append(l.plays, p)
 	return uint64(len(l.plays)), nil
 }

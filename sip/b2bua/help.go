@@ -270,7 +270,7 @@ func (c *Call) announce(p Prompt) bool {
 		return false
 	}
 	c.caller.codecs, c.caller.ours = g.A, g.A
-	if c.caller.apply(sdp.SendRecv) != nil {
+	if c.caller.reclaim() != nil || c.caller.apply(sdp.SendRecv) != nil {
 		return false
 	}
 	body, err := c.answerCaller(sdp.SendRecv)

@@ -89,6 +89,13 @@ type leg struct {
 	silent    *timer     // when a silent peer is probed again
 	dead      bool       // nothing is heard of the peer's signalling
 	watch     *timer     // when it is asked whether it is there
+
+	foreign  bool       // send is another peer's key: the box never seals with it
+	lent     sdp.Crypto // the caller's key, as offered to the leg
+	due      *tune      // waits for a key of the box's own
+	misled   bool       // the peer has accepted a key that the box does not know to be in force
+	keyTries int        // of giving it another key
+	keyPause bool       // before the next
 }
 
 // AOR names the leg's person or trunk in logs and records.
@@ -128,6 +135,7 @@ func (l *leg) remoteTag() string {
 func (l *leg) wipe() {
 	l.send.Wipe()
 	l.recv.Wipe()
+	l.lent.Wipe()
 	for _, k := range l.keys {
 		k.Wipe()
 	}
@@ -183,6 +191,12 @@ func (l *leg) offerCodecs(codecs []sdp.Codec, dir sdp.Direction) ([]byte, error)
 		d.Lines, d.Index, d.Mux = l.peer.Lines, l.peer.Index, l.peer.Mux
 	}
 	switch {
+	case l.foreign:
+		key, err := l.ownKey()
+		if err != nil {
+			return nil, err
+		}
+		d.Crypto = []sdp.Crypto{key}
 	case l.send.Suite != "":
 		d.Crypto = []sdp.Crypto{l.send}
 	case l.profile() != "RTP/AVP" || !l.plainOK:
@@ -190,7 +204,7 @@ func (l *leg) offerCodecs(codecs []sdp.Codec, dir sdp.Direction) ([]byte, error)
 		if err != nil {
 			return nil, err
 		}
-		d.Crypto = keys
+		d.Crypto = l.withLent(keys)
 	}
 	l.keys, l.offer = d.Crypto, codecs
 	return l.say(d)
@@ -211,6 +225,7 @@ func (l *leg) takeAnswer(d *sdp.Description) error {
 			return fmt.Errorf("%w: no key of an offered suite", errBadReply)
 		}
 		l.send, l.recv = ours, theirs
+		l.foreign, l.misled = l.lent.Suite != "" && sameKey(ours, l.lent), false
 	} else if d.Secure() {
 		return fmt.Errorf("%w: SRTP where plain RTP was offered", errBadReply)
 	}
@@ -250,11 +265,12 @@ func (l *leg) takeOffer(d *sdp.Description) error {
 	switch {
 	case ok:
 		ours := l.send
-		if ours.Suite != theirs.Suite || string(l.recv.Key) != string(theirs.Key) {
+		if ours.Suite != theirs.Suite || string(l.recv.Key) != string(theirs.Key) || l.foreign && !l.repeats(d) {
 			var err error
 			if ours, err = theirs.Answer(rand.Reader); err != nil {
 				return err
 			}
+			l.foreign = false
 		}
 		ours.Tag, ours.Spelling = theirs.Tag, theirs.Spelling
 		l.send, l.recv = ours, theirs
@@ -296,7 +312,7 @@ func (l *leg) apply(other sdp.Direction) error {
 		Event: Payload{l.codecs.Event.Type, l.codecs.Event.Clock}, RecvEvent: Payload{l.ours.Event.Type, l.ours.Event.Clock},
 		CN:     l.codecs.Noise.Clock != 0,
 		ToPeer: p.Direction.Receives() && other.Sends(), FromPeer: p.Direction.Sends() && other.Receives(),
-		FixedSource: l.plainOK && l.recv.Suite == "",
+		FixedSource: l.plainOK && l.recv.Suite == "", Shared: l.foreign,
 	}
 	if s.Remote.Addr().IsUnspecified() { // hold of RFC 2543: the old address stays for the day it is resumed
 		s.Remote, s.ToPeer = l.lastAudio.Remote, false

@@ -81,6 +81,7 @@ type Stream struct {
 	ToPeer      bool // the box may send to the peer (false: peer holds or inactive)
 	FromPeer    bool // the peer sends; false suspends silence detection
 	FixedSource bool // a device whose address is configured: no latching
+	Shared      bool // Send is the key that the connected peer seals with: the box never does
 }
 
 // Prompt names an announcement or a piece of music of the box's set.

@@ -29,6 +29,10 @@ func (c *Call) entertain(l *leg, p Prompt) {
 }
 
 func (c *Call) play(l *leg, p Prompt, o PlayOptions) {
+	if l.foreign {
+		l.due = &tune{p, o}
+		return
+	}
 	_, err := l.media.Play(p, o)
 	if err != nil && !errors.Is(err, ErrNoPrompt) {
 		c.log.Warn("nothing can be played", "leg", l.name, "prompt", string(p), "err", err)
@@ -38,6 +42,7 @@ func (c *Call) play(l *leg, p Prompt, o PlayOptions) {
 
 // quiet ends what is played.
 func (c *Call) quiet(l *leg) {
+	l.due = nil
 	if l.plays && !l.closed {
 		l.plays = false
 		l.media.StopPlay()

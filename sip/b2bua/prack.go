@@ -145,7 +145,7 @@ func (c *Call) offerEarly(l *leg, tx *stack.ServerTx) {
 	}
 	d, r := parseBody(tx.Request())
 	if r.status == 0 {
-		if _, err := sdp.Agree(d.Codecs, d.Codecs, l.codecs.Codecs()); err != nil {
+		if _, err := sdp.Agree(d.Codecs, d.Codecs, l.codecs.Codecs()); err != nil || sharing(l, far) && !l.repeats(d) {
 			r = refusal{status: 488, reason: "Not Before The Answer"}
 		}
 	}

@@ -39,6 +39,7 @@ func (c *Call) reinvite(l *leg, body []byte, tries int, then func(*sip.Response,
 			l.learn(res)
 			c.keepTimer(l, res)
 			c.save(l)
+			l.misled = l.foreign // until the answer is taken
 		}
 		if over {
 			return

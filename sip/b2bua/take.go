@@ -123,6 +123,9 @@ func (c *Call) tiePickup(n *leg) error {
 	}
 	n.codecs, n.ours = g.B, g.Ours
 	c.caller.codecs, c.caller.ours = g.A, g.A
+	if err := c.caller.reclaim(); err != nil {
+		return err
+	}
 	return errors.Join(n.apply(c.callerDirection()), c.caller.apply(n.peer.Direction))
 }
 
