@@ -17,6 +17,7 @@ import (
 	"holdfast/firmware/lab/ca"
 	"holdfast/firmware/lab/memnet"
 	"holdfast/firmware/lab/raw"
+	"holdfast/media/prompt"
 	"holdfast/media/relay"
 	"holdfast/sip/access"
 	"holdfast/sip/b2bua"
@@ -107,6 +108,7 @@ type rigOptions struct {
 	timers stack.Timers
 	change func(*site.Document)
 	tap    func(out bool, m *raw.Message) // what the SBC hears (false) and says
+	shared bool                           // phones may have each other's keys
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -151,13 +153,15 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	r.access = access.New(access.Options{Site: func() *site.Site { return r.site }, Registrar: r.registrar,
 		Gate: func() access.Gate { return access.Gate{Open: true} }})
 	if _, real := o.net.(loopback); real {
-		r.relay, err = relay.New(relay.Config{AccessAddr: rigPhones, TrunkAddr: rigTrunk, PortMin: 20000, PortMax: 29999, Drain: 50 * time.Millisecond, Silence: rigSilence, Workers: 1})
+		r.relay, err = relay.New(relay.Config{AccessAddr: rigPhones, TrunkAddr: rigTrunk, PortMin: 20000, PortMax: 29999, Drain: 50 * time.Millisecond, Silence: rigSilence, Workers: 1, SharedKeys: o.shared})
 		must(err)
-		r.media = anchor{relay: r.relay}
+		prompts, err := prompt.Default()
+		must(err)
+		r.media = anchor{r.relay, prompts}
 	} else {
 		r.media = &still{}
 	}
-	r.calls = b2bua.New(b2bua.Options{Log: rigLog(), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second,
+	r.calls = b2bua.New(b2bua.Options{Log: rigLog(), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second, SharedKeys: o.shared,
 		Site: func() *site.Site { return r.site }, Policy: func() route.Policy { return route.Policy{Serve: true} },
 		Authenticate: r.access.Authenticate,
 		Bindings:     func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
