@@ -186,7 +186,6 @@ func (b *Box) buildSIP() error {
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
 		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
 		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
-		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	if b.ringer == nil {
 		b.ringer, b.messenger = bells{b}, bells{b}
