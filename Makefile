@@ -21,7 +21,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak clean host $(TARGETS)
+.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak clean host image flash qemu-test powercut test-arm64 $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +94,15 @@ bench-media: ## the media relay beside rtpengine's user-space relay (root; insta
 
 soak: ## 200 SRTP calls through the media relay for 10 minutes: nothing may grow (root); ARGS='--minutes 1 --calls 50'
 	@scripts/bench-media.sh soak $(ARGS)
+
+BOARD ?= qemu-virt
+image: linux-arm64 ## the card's image in dist/image/BOARD, from Debian's arm64 packages; BOARD=qemu-virt or rpi4, REFRESH=1 fetches newer packages
+	@scripts/deps.sh image
+	@scripts/image/build.sh "$(BOARD)" dist/linux-arm64/holdfast "$(VERSION)" "$(COMMIT)"
+
+flash: ## writes the image onto a card: make flash BOARD=rpi4 DEV=/dev/sdX; refuses what is mounted or not removable
+	@scripts/deps.sh flash
+	@scripts/image/flash.sh "$(DEV)" dist/image/$(BOARD)/card.img.zst
 
 clean: ## removes what the build and the tests made
 	@rm -rf dist .cache

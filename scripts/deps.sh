@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that a make target needs, and nothing when all is there.
-# usage: deps.sh test|lint|prompts|bench-sip|interop...
+# usage: deps.sh test|lint|prompts|bench-sip|interop|image|flash|qemu-test|arm64...
 # Debian 12, amd64 for interop. Without root it says what to install and stops.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
@@ -10,9 +10,13 @@ want=()
 sipp=
 for what; do
 	case $what in
-	test) want+=(gcc libc6-dev libxml2-utils) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema
+	test) want+=(gcc libc6-dev libxml2-utils zstd) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	lint) want+=(shellcheck) ;;
+	image) want+=(genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler kmod cpio zstd gzip xz-utils debian-archive-keyring) ;;
+	flash) want+=(zstd) ;;
+	qemu-test) want+=(qemu-system-arm iproute2 mtools e2fsprogs squashfs-tools u-boot-tools) ;;
+	arm64) want+=(qemu-user-static) ;;
 	prompts) want+=(espeak-ng libopus-dev libbcg729-dev pkg-config gcc libc6-dev) ;;
 	interop)
 		want+=(baresip-core linphone-cli kamailio kamailio-tls-modules kamailio-outbound-modules

@@ -39,7 +39,7 @@ if test -n "${best_failed}"; then setenv failed ${best_failed}; fi
 setenv write_state 'setenv written 0; if test ${at} = 0; then setenv at 1; else setenv at 0; fi; setexpr seq 0x${seq} + 1; mw.b ${buffer} 0 200; if env export -c -s 200 ${buffer} seq slot good tries failed && fatwrite ${dev} ${buffer} state/${at} 200; then setenv wanted ${seq}; setenv n ${at}; run read_state; if itest ${sound} == 1 && test ${seq} = ${wanted}; then setenv written 1; fi; fi'
 
 # --- Start a slot: the file's checksum is looked at before anything of it runs. It comes back only when the slot is damaged.
-setenv start 'echo "holdfast: slot ${slot} ${trial_args}"; if load ${dev} ${buffer} slot-${slot}/boot.img && imxtract ${buffer} 0 ${packed} && unzip ${packed} ${kernel_addr_r} && imxtract ${buffer} 1 ${packed}; then setenv bootargs "${board_args} panic=5 holdfast.slot=${slot} ${trial_args}"; booti ${kernel_addr_r} ${packed}:${filesize} ${fdt_use}; fi; echo "holdfast: slot ${slot} is damaged"'
+setenv start 'echo "holdfast: slot ${slot} ${trial_args}"; if load ${dev} ${buffer} slot-${slot}/boot.img && imxtract ${buffer} 0 ${packed} && unzip ${packed} ${kernel_addr_r} && imxtract ${buffer} 1 ${packed}; then setenv bootargs "${board_args} quiet panic=5 holdfast.slot=${slot} ${trial_args}"; booti ${kernel_addr_r} ${packed}:${filesize} ${fdt_use}; fi; echo "holdfast: slot ${slot} is damaged"'
 
 setenv trial_args
 if test ${slot} != ${good}; then

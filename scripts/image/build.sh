@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
 board=$1 program=$2 version=$3 commit=$4
 here=$PWD/board/$board common=$PWD/board/common
-[ -f "$here/board.conf" ] || { echo "no board is called \"$board\"; there are: $(cd board && ls -d */ | grep -v common | tr -d /  | xargs)" >&2; exit 2; }
+[ -f "$here/board.conf" ] || { echo "no board is called \"$board\"; there are: $(cd board && echo */board.conf | sed 's,/board.conf,,g; s/common //')" >&2; exit 2; }
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y board/README.md)}
 export SOURCE_DATE_EPOCH E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C
 umask 022
@@ -45,7 +45,7 @@ mkdir -p "$out/slot"
 
 echo "holdfast $version for $board"
 cache=$PWD/.cache/debian
-# shellcheck disable=SC2086 # lists of words
+# shellcheck disable=SC2086,SC2154 # lists of words, from board.conf
 step "Debian's packages" scripts/image/fetch.sh "$cache" "$board" $packages
 debian=$cache/root-$board
 kernel=$(cd "$debian/lib/modules" && echo *)
@@ -56,6 +56,6 @@ step 'boot partition' boot_partition
 step 'card' card
 step 'compression' compress
 size=$(stat -c %s "$out/card.img.zst")
-ls -l "$out" "$out/slot" | awk '$5 { printf "  %12d  %s\n", $5, $9 }'
+find "$out" -type f -printf '  %10s  %P\n' | sort -k 2
 echo "  compressed: $((size >> 20)) MiB of $((limit >> 20)) MiB allowed; kernel $kernel"
 [ "$size" -le "$limit" ] || { echo "the image is too large" >&2; exit 1; }
