@@ -66,7 +66,8 @@ type Box struct {
 	pinned    *pins
 	trace     *trace.Log // nil: none
 	strays    strays
-	saving    sync.Mutex // see saveBindings
+	hardware
+	saving sync.Mutex // see saveBindings
 
 	// What calls do for emergencies; nil: they do not.
 	ringer         notice.Ringer
@@ -85,7 +86,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
 	err := errors.Join(b.openFolders(), b.loadCertificates())
-	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildEmergencies, b.buildDocuments, b.listen} {
+	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.listen} {
 		if err != nil {
 			break
 		}
@@ -225,6 +226,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("SIP", b.stack.Run)
 	under("trunks", b.trunks.Run)
 	under("modes", b.modes.run)
+	b.runHardware(under)
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
 	front.Go(func() error { b.restoreDialogs(); return nil })

@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"holdfast/firmware/control"
@@ -16,7 +14,6 @@ import (
 	"holdfast/firmware/notice"
 	"holdfast/firmware/record"
 	"holdfast/firmware/webhook"
-	"holdfast/hal"
 )
 
 // onCard is the follower that writes emergency records to the card.
@@ -40,7 +37,7 @@ func (b *Box) buildEmergencies() error {
 	}
 	b.adoptEmergencies()
 	b.notices, err = notice.New(notice.Options{Journal: b.journal, Site: b.site.Load, Ringer: b.ringer, Messenger: b.messenger,
-		Light: &shown{log: b.log, name: "light"}, Buzzer: &shown{log: b.log, name: "buzzer"}, Log: b.log})
+		Light: &b.front.light, Buzzer: &b.front.buzzer, Log: b.log})
 	return err
 }
 
@@ -126,24 +123,6 @@ func (b *Box) resumeEmergencies() {
 		return ok && e.Open()
 	})
 	b.pinned.save()
-}
-
-// shown is an output of a board that has none: it stands in the log.
-type shown struct {
-	log  *slog.Logger
-	name string
-	mu   sync.Mutex
-	now  hal.Pattern
-}
-
-// Set notes a change.
-func (s *shown) Set(p hal.Pattern) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p != s.now {
-		s.now = p
-		s.log.Info("panel", "output", s.name, "pattern", p.Name)
-	}
 }
 
 // Acknowledge takes note of emergency calls.

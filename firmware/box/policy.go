@@ -118,6 +118,7 @@ func (b *Box) connClosed(c *stack.Conn) {
 
 // modeChanged follows a change of mode.
 func (b *Box) modeChanged(t mode.Transition) {
+	b.front.news()
 	if err := b.snapshot.Put("mode", "mode", t.To); err != nil {
 		b.log.Error("mode is not saved", "err", err)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 var defaultMetrics = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 9464)
@@ -15,6 +16,9 @@ func (r *reader) check(c *Config) {
 	r.checkSource(c)
 	r.checkWebhook(c.Webhook)
 	r.checkNetwork(c.Network)
+	if w := c.Board.Watchdog; w != "auto" && w != "off" && !strings.HasPrefix(w, "/dev/") {
+		r.fail("board.watchdog", fmt.Sprintf("%q is no watchdog", w), `write "auto", "off" or the name of a device, such as "/dev/watchdog"`)
+	}
 }
 
 func (r *reader) checkListeners(c *Config) {

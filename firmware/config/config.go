@@ -24,6 +24,8 @@ type Config struct {
 	Metrics netip.AddrPort // Prometheus, loopback only (default 127.0.0.1:9464; zero: off)
 	Network Network
 	Trace   Trace
+	Board   Board
+	Update  Update
 }
 
 // Log says how much is written to standard error.
@@ -107,4 +109,15 @@ type Network struct {
 	Address netip.Prefix
 	Gateway netip.Addr
 	DNS     []netip.Addr
+}
+
+// Board is what of the hardware the box uses.
+type Board struct {
+	Panel    string // auto, none, sim, gpio
+	Watchdog string // auto, off, or the path of a watchdog device
+}
+
+// Update is whose software the box takes.
+type Update struct {
+	PublicKey string // base64 ed25519 key that signs bundles; "" for the one that came with the image
 }

@@ -96,6 +96,11 @@ func (r *reader) config() *Config {
 			Gateway: r.addr("network.gateway", "10.0.0.1"),
 			DNS:     r.addrs("network.dns", "10.0.0.1"),
 		},
+		Board: Board{
+			Panel:    r.choice("board.panel", "auto", "auto", "none", "sim", "gpio"),
+			Watchdog: r.text("board.watchdog", "auto"),
+		},
+		Update: Update{PublicKey: r.publicKey("update.public_key")},
 	}
 	for _, key := range []string{"phones.listen", "trunk.listen"} {
 		if _, ok := r.value(key); !ok {

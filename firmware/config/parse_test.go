@@ -48,6 +48,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 		Site:    SiteFile{"site.json", true},
 		Metrics: netip.MustParseAddrPort("127.0.0.1:9464"),
 		Trace:   Trace{4},
+		Board:   Board{"auto", "auto"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -193,6 +194,9 @@ func TestFaults(t *testing.T) {
 		"portal without rest":  {with("", "[portal]\nurl = \"https://p.example/doc\"\n"), []string{`:16: portal.token_file: is missing`, `:16: portal.public_key: is missing`}},
 		"bad public key":       {with("", "[portal]\npublic_key = \"AAAA\"\n"), []string{`:17: portal.public_key: is not an ed25519 public key`}},
 		"token without url":    {with("", "[portal]\ntoken_file = \"t\"\n"), []string{`:17: portal.token_file: is set, but portal.url is not`}},
+		"panel unknown":        {with("", "[board]\npanel = \"pi\"\n"), []string{`:17: board.panel: "pi" is unknown; write one of auto, none, sim, gpio`}},
+		"watchdog no device":   {with("", "[board]\nwatchdog = \"on\"\n"), []string{`:17: board.watchdog: "on" is no watchdog; write "auto", "off" or the name of a device`}},
+		"update key":           {with("", "[update]\npublic_key = \"xx\"\n"), []string{`:17: update.public_key: is not an ed25519 public key`}},
 		"webhook unsigned":     {with("", "[webhook]\nurl = \"https://a.example/\"\n"), []string{`:16: webhook.secret_file: is missing; name a file with a secret`}},
 		"webhook is http":      {with("", "[webhook]\nurl = \"http://a.example/\"\nsecret_file = \"s\"\n"), []string{`:17: webhook.url: "http://a.example/" is not https`}},
 		"webhook nowhere":      {with("", "[webhook]\nsecret_file = \"s\"\nroots = \"r\"\n"), []string{`:17: webhook.secret_file: is set, but webhook.url is not`, `:18: webhook.roots: is set, but webhook.url is not`}},

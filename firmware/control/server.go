@@ -23,6 +23,7 @@ type Box interface {
 	Fetch(ctx context.Context, force bool) (string, error)
 	Emergencies
 	Traces
+	Front
 }
 
 // longestPath of a Unix socket (unix(7): 108 bytes with the zero at the end).
@@ -100,6 +101,7 @@ func handler(b Box) http.Handler {
 	})
 	handleEmergencies(mux, b)
 	handleTraces(mux, b)
+	handlePanel(mux, b)
 	return mux
 }
 

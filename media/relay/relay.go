@@ -146,6 +146,16 @@ func (r *Relay) Run(ctx context.Context) error {
 	return err
 }
 
+// Turn makes every worker turn once and waits for it: the proof that media are alive.
+func (r *Relay) Turn(ctx context.Context) error {
+	for _, w := range r.workers {
+		if err := w.loop.Turn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *Relay) closeLoops() {
 	for _, w := range r.workers {
 		w.loop.Close()

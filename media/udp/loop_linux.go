@@ -28,7 +28,7 @@ const (
 	TailRoom = 192
 
 	batch  = 64 // sockets served per wait; bounds how long Quiesce takes
-	wakeup = -1 // slot of the event that ends Run
+	wakeup = -1 // slot of the event that makes a round without a packet
 )
 
 // Receiver gets a socket's datagrams. now is the time since the loop's start; from has no IPv4-mapped address.
@@ -44,6 +44,7 @@ type Loop struct {
 	start  time.Time
 	epoll  int
 	waker  int // eventfd
+	woken  [8]byte
 	slots  []atomic.Pointer[Socket]
 	epoch  atomic.Uint64 // odd while a batch is being worked on
 	buffer []byte
@@ -145,6 +146,7 @@ func (l *Loop) serve(n int, now time.Duration) {
 		slot := l.events[i].Fd
 		switch slot {
 		case wakeup:
+			_, _ = unix.Read(l.waker, l.woken[:])
 			continue
 		case ticking:
 			l.tick(now)
@@ -218,6 +220,20 @@ func (l *Loop) Quiesce() {
 			time.Sleep(20 * time.Microsecond)
 		}
 	}
+}
+
+// Turn makes the loop turn once and waits for it: the proof that it is alive. It must not be called from a Receiver.
+func (l *Loop) Turn(ctx context.Context) error {
+	e := l.epoch.Load()
+	until := e + 2 - e%2 // the end of the round that is under way, or of the next
+	for l.wake(); l.epoch.Load() < until; {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the media loop does not turn: %w", ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // Count is what happened so far.

@@ -106,6 +106,34 @@ func TestEcho(t *testing.T) {
 	}
 }
 
+// TestTurn: a loop that lives turns when it is asked to, also while a batch is served; one that does not says so.
+func TestTurn(t *testing.T) {
+	l := runLoop(t, 4)
+	hold, held := make(chan struct{}), make(chan struct{})
+	s := openSocket(t, l, anyPort)
+	if err := s.Watch(receiver(func([]byte, Addr, time.Duration) { held <- struct{}{}; <-hold })); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := l.Turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := dial(t, s.Local()).Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	<-held
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := l.Turn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a loop that hangs: %v", err)
+	}
+	close(hold)
+	if err := l.Turn(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMarking(t *testing.T) {
 	l := runLoop(t, 1)
 	s := openSocket(t, l, anyPort)

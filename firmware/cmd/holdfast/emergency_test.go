@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -123,6 +124,17 @@ func TestEmergencyCommands(t *testing.T) {
 			break
 		} else if time.Now().After(end) {
 			t.Fatal(err)
+		}
+	}
+	for args, want := range map[string]string{
+		"panel":                        "service  steady  resilience: this box serves the phones",
+		"panel --json":                 `"pattern": "fast"`,
+		"panel --press mode --hold 5s": "pressed mode for 5000",
+		"panel --press reset":          "not that one",
+		"panel mode":                   `"mode" has no place here`,
+	} {
+		if out, _, err := call(t, strings.Fields(args)...); !strings.Contains(out+fmt.Sprint(err), want) {
+			t.Errorf("%s: %v %s", args, err, out)
 		}
 	}
 	var pins []control.Pin

@@ -28,6 +28,7 @@ func commands() []command {
 		{"run", "-c holdfast.toml", "serve the branch", run},
 		{"check", "FILE…", "say what is wrong with a file, and the fix", check},
 		{"status", "[--json]", "show mode, zones, trunks, phones and calls", status},
+		{"panel", "[--json]", "show the box's lights, press its buttons", panelCommand},
 		{"drill", "start|stop", "rehearse an outage, with a time limit", drill},
 		{"ack", "NAME", "take note of emergency calls", ack},
 		{"pins", "[--json]", "show whom a PSAP that calls back reaches", pins},
