@@ -31,8 +31,9 @@ func (b *Box) buildHealth() error {
 
 // probeSIP is a phone that asks for OPTIONS over TLS. Whatever comes back says that somebody is there: also a connection that is
 // closed because a flood has taken all places. A flood must not make the watchdog reset the box.
-func (b *Box) probeSIP(ctx context.Context) error {
-	at := b.stack.Addr(stack.Access)
+func (b *Box) probeSIP(ctx context.Context) error { return askOptions(ctx, b.stack.Addr(stack.Access)) }
+
+func askOptions(ctx context.Context, at netip.AddrPort) error {
 	if at.Addr().IsUnspecified() {
 		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 	}

@@ -46,7 +46,7 @@ func inMode(t *testing.T, m mode.Mode, drillFor ...string) *Box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Box{log: slog.New(slog.DiscardHandler), modes: newModes(machine, slog.New(slog.DiscardHandler), nil, nil)}
+	b := &Box{log: slog.New(slog.DiscardHandler), modes: newModes(machine, slog.New(slog.DiscardHandler), nil, nil), hardware: noPanel()}
 	if m == mode.Drill || m == mode.Recovering {
 		err = b.modes.startDrill(mode.Order{By: "test", Users: drillFor, Limit: time.Hour})
 	}
