@@ -16,7 +16,7 @@ import (
 // TestAskOptions: a stack answers; one that only takes connections, and nobody at all, do not. A connection that is closed
 // says that somebody lives there.
 func TestAskOptions(t *testing.T) {
-	r := newRig(t, rigOptions{})
+	r := newRig(t, rigOptions{net: loopback{}, users: 1})
 	stop := r.run()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
