@@ -81,6 +81,9 @@ type leg struct {
 	prompts *prompt.Set
 }
 
+// Continue goes on from a leg of another call.
+func (l leg) Continue(old b2bua.MediaLeg) { l.Leg.Continue(old.(leg).Leg) }
+
 // Set puts a negotiated stream into effect.
 func (l leg) Set(s b2bua.Stream) error {
 	return l.Leg.Set(relay.Stream{

@@ -344,8 +344,9 @@ func (l *stillLeg) Local() netip.AddrPort {
 	return netip.AddrPortFrom(rigPhones, l.port)
 }
 
-func (l *stillLeg) Set(b2bua.Stream) error { return nil }
-func (l *stillLeg) Stats() b2bua.LegStats  { return b2bua.LegStats{RxPackets: 1} }
+func (l *stillLeg) Continue(b2bua.MediaLeg) {}
+func (l *stillLeg) Set(b2bua.Stream) error  { return nil }
+func (l *stillLeg) Stats() b2bua.LegStats   { return b2bua.LegStats{RxPackets: 1} }
 
 func (l *stillLeg) Close() {
 	l.m.mu.Lock()

@@ -41,6 +41,7 @@ type Leg struct {
 	play     *play     // nil: nothing
 	endpoint *endpoint // nil before the first Set
 	keys     keys
+	stood    standing // of the peer's stream: on the leg before; once closed, on this one
 	silence  silence
 	closed   bool
 }
@@ -151,6 +152,7 @@ func (l *Leg) close() {
 	l.stopPlay()
 	l.compile()
 	l.w.loop.Quiesce()
+	l.stand()
 	l.rtp.Close()
 	l.rtcp.Close()
 	l.keys.wipe()

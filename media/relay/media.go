@@ -124,12 +124,12 @@ func (l *Leg) transmit(e *endpoint, pkt []byte, octets int) error {
 }
 
 // open authenticates and decrypts an RTP packet. While the key is being changed it tries, in this order: the new key, the new key at the
-// old roll-over count, the old key.
+// old roll-over count, the old key. A stream that goes on from another leg may be at that leg's roll-over count.
 func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
 	if e.recv == nil {
 		return pkt, nil
 	}
-	if e.prev == nil {
+	if e.prev == nil && e.stood.index == 0 {
 		return e.recv.RTP(pkt)
 	}
 	spare := l.w.spare[:copy(l.w.spare, pkt)] // a failed attempt may destroy the packet
@@ -141,12 +141,19 @@ func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
 	if errors.Is(err, srtp.ErrReplayed) || len(spare) < rtp.FixedSize {
 		return nil, err
 	}
-	if roc := e.prev.ROC(binary.BigEndian.Uint32(spare[8:])); roc != 0 {
+	roc := e.stood.roc(spare)
+	if e.prev != nil {
+		roc = max(roc, e.prev.ROC(binary.BigEndian.Uint32(spare[8:])))
+	}
+	if roc != 0 {
 		copy(pkt, spare)
 		if out, err := e.recv.RTPFrom(pkt, roc); err == nil {
 			l.changed.CompareAndSwap(0, int64(now))
 			return out, nil
 		}
+	}
+	if e.prev == nil {
+		return nil, err
 	}
 	copy(pkt, spare)
 	return e.prev.RTP(pkt)

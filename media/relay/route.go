@@ -15,6 +15,7 @@ type endpoint struct {
 	mux          bool
 	fixed        bool // no latching: plain RTP, or an address that is configured
 	toPeer       bool
+	stood        standing
 	shared       bool // what the peer opens, somebody else seals: the box must not
 	cn           bool
 	heard        [2]uint8 // payload types of audio and event in what the peer sends

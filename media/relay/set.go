@@ -45,6 +45,7 @@ func (l *Leg) Set(stream Stream) error {
 		recv:       next.recv,
 		prev:       next.prev,
 		send:       next.send,
+		stood:      l.stood,
 		ssrc:       random32(),
 		sequence:   uint16(random32()) >> 1, // the lower half: far from the first roll-over (RFC 3711 §3.3.1)
 		stamp:      random32(),

@@ -118,10 +118,13 @@ func (o *Opener) RTCP(pkt []byte) ([]byte, error) {
 }
 
 // ROC is the roll-over count of an SSRC; 0 if it was never heard.
-func (o *Opener) ROC(ssrc uint32) uint32 {
+func (o *Opener) ROC(ssrc uint32) uint32 { return uint32(o.Index(ssrc) >> 16) }
+
+// Index is the highest index of an SSRC: its roll-over count, and below it 16 bits of sequence number; 0 if it was never heard.
+func (o *Opener) Index(ssrc uint32) uint64 {
 	for i := range o.known {
 		if r := &o.known[i]; r.used != 0 && r.ssrc == ssrc {
-			return uint32(r.rtp.top >> 16)
+			return r.rtp.top
 		}
 	}
 	return 0

@@ -91,6 +91,7 @@ class Baresip(Phone):
     def hangup(self): self.command("hangup")
     def hold(self): self.command("hold")
     def resume(self): self.command("resume")
+    def transfer(self, number): self.command("transfer", "sip:%s@%s" % (number, self.account.domain))
 
     def dtmf(self, digits):
         for d in digits:

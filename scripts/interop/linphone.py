@@ -32,6 +32,7 @@ guess_hostname=0
 contact="%(user)s" <sip:%(user)s@%(ip)s>
 use_ipv6=0
 keepalive_period=30000
+%(sip)s
 srtp_crypto_suites=AES_CM_128_HMAC_SHA1_80,AES_CM_128_HMAC_SHA1_32,AES_256_CM_HMAC_SHA1_80
 [rtp]
 audio_rtp_port=22000-22999
@@ -79,13 +80,14 @@ LOG = (
 
 class Linphone(Phone):
     engine = "linphone"
+    sip = ""  # further lines of its [sip] section
 
     def start(self):
         a = self.account
         rc = os.path.join(self.dir, "rc")
         with open(rc, "w") as f:
             f.write(RC % {"ip": self.host.ip, "ca": a.ca, "crt": a.cert.crt, "key": a.cert.key, "user": a.user, "password": a.password,
-                          "domain": a.domain, "server": a.server, "aor": a.aor, "expires": a.expires,
+                          "domain": a.domain, "server": a.server, "aor": a.aor, "expires": a.expires, "sip": self.sip,
                           "uuid": "00000000-0000-4000-8000-%012d" % int(re.sub(r"\D", "", a.user) or 1)})
         os.makedirs(self.dir + "/.local/share/linphone", exist_ok=True)
         self.fd, tty = pty.openpty()
@@ -177,6 +179,8 @@ class Linphone(Phone):
     def hangup(self): self.command("terminate")
     def hold(self): self.command("pause")
     def resume(self): self.command("resume")
+    def transfer(self, number): self.command("transfer sip:%s@%s" % (number, self.account.domain))
+    def attended(self): self.command("transfer 1 --to-call 2")  # its first call to the far party of its second
 
     def dtmf(self, digits):
         for d in digits:

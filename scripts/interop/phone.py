@@ -111,5 +111,6 @@ class Phone:
     def hangup(self): raise NotImplementedError
     def hold(self): raise NotImplementedError
     def resume(self): raise NotImplementedError
+    def transfer(self, number): raise NotImplementedError
     def dtmf(self, digits): raise NotImplementedError
     def recording(self): raise NotImplementedError

@@ -20,22 +20,24 @@ import traceback
 
 import harness
 import lan
+from suite_calls import Calls
 from suite_certs import Certificates
 from suite_cloud import Cloud
 from suite_load import Load
 from suite_phones import Phones
+from suite_timers import Timers
 from suite_trunk import Trunk
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 # The longest first. The storm of registrations wants the processor: it comes last, when the others are nearly done.
-SUITES = (Cloud, Trunk, Phones, Certificates, Load)
+SUITES = (Timers, Calls, Cloud, Trunk, Phones, Certificates, Load)
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--box", help="the holdfast program")
     ap.add_argument("--only", action="append", default=[])
-    ap.add_argument("--jobs", type=int, default=3, help="suites at the same time (3)")
+    ap.add_argument("--jobs", type=int, default=4, help="suites at the same time (4)")
     ap.add_argument("--out", default=os.path.join(HERE, "../../.cache/interop"), help="where logs go (.cache/interop)")
     ap.add_argument("--list", action="store_true", help="print the cases")
     o = ap.parse_args()

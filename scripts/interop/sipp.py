@@ -2,6 +2,7 @@
 
 SIPp speaks TLS and SRTP and plays a tone; what it received and sent is read from its own trace of messages."""
 
+import functools
 import os
 import re
 import subprocess
@@ -107,6 +108,7 @@ class Sipp:
 
 # The PSTN: what happens to a call is in the last digits of the number, behind +1 415 555.
 ANSWERS, EARLY, BUSY, HANGS_UP, REINVITES = "2001", "2183", "2486", "2002", "2003"
+HOLDS, HOLDS_OLD, RELIABLE = "2004", "2005", "2100"
 
 
 def number(what):
@@ -116,7 +118,7 @@ def number(what):
 SDP = """v=0
 o=sbc 53655765 %(version)d IN IP[local_ip_type] [local_ip]
 s=-
-c=IN IP[media_ip_type] [media_ip]
+c=IN IP4 %(address)s
 t=0 0
 m=audio [rtpstream_audio_port] RTP/SAVP 0 101
 a=crypto:[cryptotag1audio] [cryptosuiteaescm128sha1801audio] inline:[cryptokeyparams1audio]
@@ -124,13 +126,24 @@ a=rtpmap:0 PCMU/8000
 a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-15
 a=ptime:20
-a=sendrecv"""
+a=%(direction)s"""
+
+
+def sdp(version=1, direction="sendrecv", address="[media_ip]"):
+    return SDP % {"version": version, "direction": direction, "address": address}
 
 
 def message(lines, body=None, **attributes):
     attrs = "".join(' %s="%s"' % a for a in attributes.items())
     tail = ["Content-Type: application/sdp", "Content-Length: [len]", "", body] if body else ["Content-Length: 0", ""]
     return "<send%s><![CDATA[\n%s\n]]></send>" % (attrs, "\n".join(lines + tail))
+
+
+def reply(status, *lines, totag="", body=None, **attributes):
+    """A response to the request that came last."""
+    return message(["SIP/2.0 " + status, "[last_Via:]", "[last_Record-Route:]", "[last_From:]", "[last_To:]" + totag, "[last_Call-ID:]",
+                    "[last_CSeq:]", "Contact: <sip:sbc@[local_ip]:[local_port];transport=tls>", "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE", *lines],
+                   body, **attributes)
 
 
 class Sbc(Sipp):
@@ -152,48 +165,64 @@ class Sbc(Sipp):
     def scenario(self):
         tag = ";tag=[pid]sbc[call_number]"
 
-        def reply(status, totag="", body=None, **attributes):
-            return message(["SIP/2.0 " + status, "[last_Via:]", "[last_Record-Route:]", "[last_From:]", "[last_To:]" + totag, "[last_Call-ID:]",
-                            "[last_CSeq:]", "Contact: <sip:sbc@[local_ip]:[local_port];transport=tls>", "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE"],
-                           body, **attributes)
-
         def request(method, cseq, body=None):
             return message([method + " [next_url] SIP/2.0", "Via: SIP/2.0/TLS [local_ip]:[local_port];branch=[branch]", "[routes]",
                             "From:[$to]" + tag, "To:[$from]", "Call-ID: [call_id]", "CSeq: %d %s" % (cseq, method),
                             "Contact: <sip:sbc@[local_ip]:[local_port];transport=tls>", "Max-Forwards: 70"], body)
 
+        def later(status, *lines, body=None):
+            """A response to the INVITE when other requests have come since: what [last_…] means is theirs then."""
+            return message(["SIP/2.0 " + status, "Via:[$via]", "From:[$from]", "To:[$to]" + tag, "Call-ID: [call_id]", "CSeq:[$cseq]",
+                            "Contact: <sip:sbc@[local_ip]:[local_port];transport=tls>", *lines], body)
+
+        def reliably(status, n, body=None):
+            return later(status, "Require: 100rel", "RSeq: %d" % n, body=body) + '<recv request="PRACK"/>' + reply("200 OK")
+
+        def reinvite(cseq, body):
+            return (request("INVITE", cseq, body), '<recv response="100" optional="true"/>', '<recv response="200" rrs="true"/>', request("ACK", cseq))
+
         play = '<nop><action><exec rtp_stream="%s,-1,0,PCMU/8000"/></action></nop>' % self.mulaw(TONE)
-        sdp = SDP % {"version": 1}
+        stop, again = ('<nop><action><exec rtp_stream="%s"/></action></nop>' % w for w in ("pause", "resume"))
+        media = sdp()
         pause = '<pause milliseconds="%d"/>'
-        dialled = "".join('<ereg regexp="^INVITE sip:[^@]*%s@" search_in="msg" assign_to="n%s"/>' % (n, n) for n in (EARLY, BUSY, HANGS_UP, REINVITES))
+        dialled = "".join('<ereg regexp="^INVITE sip:[^@]*%s@" search_in="msg" assign_to="n%s"/>' % (n, n)
+                          for n in (EARLY, BUSY, HANGS_UP, REINVITES, HOLDS, HOLDS_OLD, RELIABLE))
         jumps = lambda *numbers: "".join('<nop test="n%s" next="%s"/>' % (n, n) for n in numbers)
         x = ['<?xml version="1.0" encoding="ISO-8859-1" ?>', '<scenario name="SBC">',
              '<recv request="OPTIONS" optional="true" next="options"/>',
              '<recv request="INVITE" rrs="true"><action>%s' % dialled,
+             "".join('<ereg regexp=".*" search_in="hdr" header="%s:" assign_to="%s"/>' % h for h in (("Via", "via"), ("CSeq", "cseq"))),
              '<ereg regexp=".*" search_in="hdr" header="From:" assign_to="from"/><ereg regexp=".*" search_in="hdr" header="To:" assign_to="to"/></action></recv>',
-             reply("100 Trying"), jumps(BUSY, EARLY),
-             reply("180 Ringing", tag), pause % 500, '<nop next="answer"/>',
+             reply("100 Trying"), jumps(BUSY, EARLY, RELIABLE),
+             reply("180 Ringing", totag=tag), pause % 500, '<nop next="answer"/>',
 
-             '<label id="%s"/>' % BUSY, pause % 300, reply("486 Busy Here", tag), '<recv request="ACK" next="end"/>',
+             '<label id="%s"/>' % BUSY, pause % 300, reply("486 Busy Here", totag=tag), '<recv request="ACK" next="end"/>',
 
-             '<label id="%s"/>' % EARLY, reply("183 Session Progress", tag, sdp), play, pause % 3000,
+             '<label id="%s"/>' % EARLY, reply("183 Session Progress", totag=tag, body=media), play, pause % 3000,
              # This SDP has another key, but the first description that came is the answer (RFC 3261 §13.2.1): the tone keeps its key.
-             reply("200 OK", tag, sdp), '<recv request="ACK" next="talk"/>',
+             reply("200 OK", totag=tag, body=media), '<recv request="ACK" next="talk"/>',
 
-             '<label id="answer"/>', reply("200 OK", tag, sdp), '<recv request="ACK"/>', play, jumps(HANGS_UP, REINVITES),
+             '<label id="answer"/>', reply("200 OK", totag=tag, body=media), '<recv request="ACK"/>', play, jumps(HANGS_UP, REINVITES, HOLDS, HOLDS_OLD),
 
              '<label id="talk"/>',
              '<recv request="INVITE" optional="true" next="reinvited"/>', '<recv request="UPDATE" optional="true" next="updated"/>',
              '<recv request="OPTIONS" optional="true" next="updated"/>', '<recv request="BYE"/>', reply("200 OK"), '<nop next="end"/>',
-             '<label id="reinvited"/>', reply("200 OK", "", sdp), '<recv request="ACK" next="talk"/>',
+             '<label id="reinvited"/>', reply("200 OK", body=media), '<recv request="ACK"/>', play, '<nop next="talk"/>',  # it has a new key
              '<label id="updated"/>', reply("200 OK", next="talk"),
 
              '<label id="%s"/>' % HANGS_UP, pause % 3000, request("BYE", 1), '<recv response="200" next="end"/>',
 
-             '<label id="%s"/>' % REINVITES, pause % 2000, request("INVITE", 1, SDP % {"version": 2}),
+             '<label id="%s"/>' % REINVITES, pause % 2000, request("INVITE", 1, sdp(2)),
              '<recv response="100" optional="true"/>', '<recv response="200" rrs="true"/>', request("ACK", 1), play, '<nop next="talk"/>',
 
-             '<label id="options"/>', reply("200 OK", tag),
+             '<label id="%s"/>' % HOLDS, pause % 2000, *reinvite(1, sdp(2, "sendonly")), stop, pause % 3000, *reinvite(2, sdp(3)), again, play, '<nop next="talk"/>',
+             '<label id="%s"/>' % HOLDS_OLD, pause % 2000, *reinvite(1, sdp(2, address="0.0.0.0")), stop, pause % 3000, *reinvite(2, sdp(3)), again, play,
+             '<nop next="talk"/>',
+
+             '<label id="%s"/>' % RELIABLE, reliably("180 Ringing", 1), pause % 300, reliably("183 Session Progress", 2, media), play, pause % 2000,
+             later("200 OK"), '<recv request="ACK" next="talk"/>',
+
+             '<label id="options"/>', reply("200 OK", totag=tag),
              '<label id="end"/>', '<nop/>', '</scenario>']
         return "\n".join(x)
 
@@ -201,27 +230,50 @@ class Sbc(Sipp):
 class Caller(Sipp):
     """One call from the PSTN through the SBC to the box's trunk side."""
 
-    def start(self, box, to, caller="+14155559876", hold=4.0, port=5065):
-        self.launch(self.scenario(to, caller, hold), port, box, "-t", "l1", "-min_rtp_port", "31000", "-max_rtp_port", "31999", "-m", "1",
-                    "-s", to, "-timeout", "30s", "-timeout_error")
+    def start(self, box, to, caller="+14155559876", hold=4.0, port=5065, reliable=False):
+        talk = lambda request: ['<pause milliseconds="%d"/>' % (1000 * hold), request("BYE", 3), '<recv response="200"/>']
+        return self.call(box, to, caller, port, 30, talk, reliable)
+
+    def call(self, box, to, caller, port, seconds, talk, reliable=False, headers=()):
+        self.launch(self.scenario(to, caller, talk, reliable, headers), port, box, "-t", "l1", "-min_rtp_port", "31000", "-max_rtp_port", "31999",
+                    "-m", "1", "-s", to, "-timeout", "%ds" % seconds, "-timeout_error")
         return self
 
-    def scenario(self, to, caller, hold):
-        def request(method, cseq, totag="", uri=None, body=None, routes=()):
+    def timed(self, box, to, every, refresher, port):
+        """A call with a session timer (RFC 4028): refresher is "box", "caller" or "nobody", who as the caller should but does not.
+        It takes 70 s when EVERY is 90, the end without a refresh being at 60 s."""
+        who = "uas" if refresher == "box" else "uac"
+        headers = ("Allow: INVITE, ACK, CANCEL, BYE, UPDATE", "Supported: timer", "Session-Expires: %d;refresher=%s" % (every, who), "Min-SE: %d" % every)
+        wait, ok = '<pause milliseconds="%d"/>', reply("200 OK", "Supported: timer", "Session-Expires: %d;refresher=uac" % every)
+
+        def talk(request):
+            if refresher == "box":
+                return ['<recv request="UPDATE" timeout="%d"/>' % (1000 * every), ok, wait % 25000, request("BYE", 3), '<recv response="200"/>']
+            if refresher == "caller":
+                return [wait % 30000, request("UPDATE", 2, *headers), '<recv response="200"/>', wait % 40000, request("BYE", 3), '<recv response="200"/>']
+            return ['<recv request="BYE" timeout="%d"/>' % (1000 * every), reply("200 OK")]
+
+        return self.call(box, to, "+14155559876", port, every + 10, talk, headers=headers)
+
+    def scenario(self, to, caller, talk, reliable, headers):
+        def request(method, cseq, *extra, totag="", uri=None, body=None, routes=()):
             return message(["%s %s SIP/2.0" % (method, uri or "sip:%s@[remote_ip]:[remote_port];transport=tls" % to),
                             "Via: SIP/2.0/TLS [local_ip]:[local_port];branch=[branch]", *routes,
                             'From: "PSTN" <sip:%s@[local_ip]>;tag=[pid]pstn[call_number]' % caller, "To: <sip:%s@[remote_ip]>%s" % (to, totag),
                             "Call-ID: [call_id]", "CSeq: %d %s" % (cseq, method), "Contact: <sip:%s@[local_ip]:[local_port];transport=tls>" % caller,
-                            "Max-Forwards: 70", "P-Asserted-Identity: <sip:%s@[local_ip]>" % caller], body)
+                            "Max-Forwards: 70", "P-Asserted-Identity: <sip:%s@[local_ip]>" % caller, *extra], body)
 
         in_dialog = {"totag": "[peer_tag_param]", "uri": "[next_url]", "routes": ("[routes]",)}
+        ringing = ('<recv response="180" optional="true"/>', '<recv response="183" optional="true"/>')
+        acknowledged = ('<recv response="180" rrs="true"><action><ereg regexp="[0-9]+" search_in="hdr" header="RSeq:" assign_to="rseq"/></action></recv>',
+                        request("PRACK", 2, "RAck: [$rseq] 1 INVITE", **in_dialog), '<recv response="200"/>')
         return "\n".join([
             '<?xml version="1.0" encoding="ISO-8859-1" ?>', '<scenario name="PSTN caller">',
-            request("INVITE", 1, body=SDP % {"version": 1}),
-            '<recv response="100" optional="true"/>', '<recv response="180" optional="true"/>', '<recv response="183" optional="true"/>',
+            request("INVITE", 1, *headers, *(["Require: 100rel"] if reliable else []), body=sdp()),
+            '<recv response="100" optional="true"/>', *(acknowledged if reliable else ringing),
             '<recv response="200" rrs="true" timeout="15000"/>', request("ACK", 1, **in_dialog),
             '<nop><action><exec rtp_stream="%s,-1,0,PCMU/8000"/></action></nop>' % self.mulaw(TONE),
-            '<pause milliseconds="%d"/>' % (1000 * hold), request("BYE", 2, **in_dialog), '<recv response="200"/>', '</scenario>'])
+            *talk(functools.partial(request, **in_dialog)), '</scenario>'])
 
 
 class Registrations(Sipp):

@@ -65,10 +65,10 @@ func (c *Call) hand(a ask) {
 
 // becomes makes the leg that the dialog is in another call. What is left of l holds nothing of it.
 func (l *leg) becomes(in *Call) *leg {
-	x := &leg{call: in, side: l.side, user: l.user, trunk: l.trunk, instance: l.instance, binding: l.binding, plainOK: l.plainOK,
+	x := &leg{call: in, before: l.media, side: l.side, user: l.user, trunk: l.trunk, instance: l.instance, binding: l.binding, plainOK: l.plainOK,
 		source: l.source, dlg: l.dlg, shown: l.shown, own: l.own, counted: l.counted, answered: true, updates: l.updates,
 		session: session{every: l.session.every, min: l.session.min, ours: l.session.ours},
-		id:      l.id, local: l.local, said: l.said, peer: l.peer, can: l.can, codecs: l.codecs, ours: l.ours}
+		id:      l.id, local: l.local, said: l.said, peer: l.peer, can: l.can, codecs: l.codecs, ours: l.ours, send: l.send.Clone()}
 	x.use(l.conn)
 	x.peerTag.Store(l.remoteTag())
 	l.counted, l.over, l.moved = false, true, x
@@ -115,7 +115,8 @@ func (c *Call) dialAgain(m *transfer, q route.Query) {
 	c.dialFor(m, d)
 }
 
-// adopt offers the party from the other call a place in this one: ports of this call's media session, fresh keys.
+// adopt offers the party from the other call a place in this one: ports of this call's media session. The box's key stays what it
+// was (its stream has a new SSRC): some phones take no other one for the rest of a dialog.
 func (c *Call) adopt(m *transfer, x *leg) {
 	fail := func(status int) {
 		c.dismiss(x)
@@ -127,6 +128,7 @@ func (c *Call) adopt(m *transfer, x *leg) {
 		fail(503)
 		return
 	}
+	x.media.Continue(x.before)
 	c.runTimer(x)
 	body, err := x.offerCodecs(sdp.OfferTo(c.offerFor(m.stays), x.codecs.Codecs()), sdp.SendRecv)
 	if err != nil {

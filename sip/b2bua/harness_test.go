@@ -554,6 +554,7 @@ type fakeLeg struct {
 	s      *fakeSession
 	side   Side
 	port   uint16
+	before *fakeLeg // what it goes on from
 	stream Stream
 	sets   int
 	plays  []Prompt // in order; "" where one was stopped
@@ -603,6 +604,12 @@ func (l *fakeLeg) Local() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), l.port)
 }
 
+func (l *fakeLeg) Continue(old MediaLeg) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.before = old.(*fakeLeg)
+}
+
 func (l *fakeLeg) Set(s Stream) error {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
@@ -641,9 +648,23 @@ func (m *fakeMedia) last() (s *fakeSession, legs []fakeLeg) {
 	defer m.mu.Unlock()
 	s = m.sessions[len(m.sessions)-1]
 	for _, l := range s.legs {
-		legs = append(legs, fakeLeg{side: l.side, port: l.port, stream: l.stream, sets: l.sets, plays: l.plays, closed: l.closed})
+		legs = append(legs, fakeLeg{side: l.side, port: l.port, before: l.before, stream: l.stream, sets: l.sets, plays: l.plays, closed: l.closed})
 	}
 	return s, legs
+}
+
+// leg is the leg on a port.
+func (m *fakeMedia) leg(port uint16) fakeLeg {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.sessions {
+		for _, l := range s.legs {
+			if l.port == port {
+				return fakeLeg{side: l.side, port: l.port, before: l.before}
+			}
+		}
+	}
+	return fakeLeg{}
 }
 
 func header(m sip.Message, name string) string {

@@ -69,6 +69,7 @@ type leg struct {
 	updates  bool              // the peer knows UPDATE
 
 	media  MediaLeg
+	before MediaLeg         // in the call that the dialog comes from
 	closed bool             // media was closed
 	plays  bool             // a prompt
 	stats  LegStats         // at that time

@@ -52,6 +52,9 @@ type MediaEvent struct {
 // MediaLeg is one side's sockets.
 type MediaLeg interface {
 	Local() netip.AddrPort // RTP; RTCP is one port above
+	// Continue tells the leg, before its first Set, that its peer was on old before, a closed leg of another session: a key that the peer
+	// keeps goes on from there.
+	Continue(old MediaLeg)
 	// Set puts a negotiated stream into effect, atomically: nothing of the old one is used after it returns.
 	Set(s Stream) error
 	// Play sends a prompt to the peer, in the place of what the connected leg sends and instead of an earlier prompt; the far end hears

@@ -466,6 +466,8 @@ func TestAttendedTransfer(t *testing.T) {
 	w := newWorld(t, nil)
 	caller, callee := established(w)
 	own, target, x := consultation(w, caller.u)
+	_, legs := w.media.last()
+	key, port := string(legs[1].stream.Send.Key), legs[1].port
 	callID := target.dlg.callID
 	caller.refer("<sip:1003@lsp.test?Replaces=" + replacesOf(own, true) + ">").wait(202)
 	joined := x.incoming(sip.INVITE)
@@ -473,6 +475,12 @@ func TestAttendedTransfer(t *testing.T) {
 		t.Error("the target got another dialog")
 	}
 	before, _ := sdp.Parse(joined.Request().Body())
+	if len(before.Crypto) != 1 || string(before.Crypto[0].Key) != key {
+		t.Error("the box's key has changed within the dialog: some phones do not follow")
+	}
+	if on := w.media.leg(before.Remote.Port()); on.before == nil || on.before.port != port {
+		t.Error("the new media leg does not know the one before")
+	}
 	res := joined.Response(200, "OK")
 	setSDP(res, answerTo(t, joined.Request().Body(), pcmu, ev8))
 	joined.Respond(res)

@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"errors"
@@ -232,6 +233,12 @@ func MatchCrypto(offered, answered []Crypto) (ours, theirs Crypto, ok bool) {
 		}
 	}
 	return Crypto{}, Crypto{}, false
+}
+
+// Clone is a copy with bytes of its own, which outlives Wipe.
+func (c Crypto) Clone() Crypto {
+	c.Key, c.MKI = bytes.Clone(c.Key), bytes.Clone(c.MKI)
+	return c
 }
 
 // Wipe overwrites the key.
