@@ -11,6 +11,7 @@ import (
 // playing is how far the worker is with a play.
 type playing struct {
 	number  uint64
+	began   time.Duration
 	player  prompt.Player
 	due     time.Duration // the next frame
 	running bool          // the frame before was sent in time: the next one follows without a gap
@@ -50,7 +51,7 @@ func (l *Leg) feed(now time.Duration) time.Duration {
 	}
 	latest := now - now%tickPeriod
 	if s.number != r.play.number {
-		*s = playing{number: r.play.number, player: prompt.NewPlayer(r.play.frames, r.play.Loop)}
+		*s = playing{number: r.play.number, began: now, player: prompt.NewPlayer(r.play.frames, r.play.Loop)}
 		// Plays begin at different ticks, so that each has its share of the frames.
 		s.due = latest + time.Duration(s.number%4)*tickPeriod
 	}
@@ -113,16 +114,17 @@ func (o *outgoing) own(h *rtp.Header, clock, step uint32, begins bool, now time.
 	h.Sequence, h.SSRC = o.sequence, o.ssrc
 }
 
+// yieldsAfter is how old a play must be to make way: what still comes before was sent by somebody who did not know of it yet. Who holds
+// says so first, and stops sending then.
+const yieldsAfter = 500 * time.Millisecond
+
 // covered says whether the leg's peer hears p instead of a packet of the connected leg.
-func (l *Leg) covered(p *play, k kind) bool {
+func (l *Leg) covered(p *play, k kind, now time.Duration) bool {
 	s := &l.playing
 	if s.number != p.number {
-		if !p.Yield || k != audio {
-			return true // it is about to begin
-		}
-		*s = playing{number: p.number}
+		return true // it is about to begin
 	}
-	if p.Yield && k == audio {
+	if p.Yield && k == audio && now-s.began > yieldsAfter {
 		s.over = true
 	}
 	return !s.over

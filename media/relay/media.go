@@ -57,7 +57,7 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 	switch {
 	case k == unknown:
 		l.drop(payload)
-	case r.cover != nil && r.leg.covered(r.cover, k):
+	case r.cover != nil && r.leg.covered(r.cover, k, now):
 		l.drop(covered)
 	case r.to == nil:
 		l.drop(unconnected)

@@ -16,7 +16,7 @@ var ErrNoEncoding = errors.New("the prompt does not exist in the codec of the le
 // PlayOptions say how a prompt is played.
 type PlayOptions struct {
 	Loop  bool // again from the beginning, until it is stopped
-	Yield bool // ends as soon as audio for the peer comes from the connected leg: ring-back makes way for early media
+	Yield bool // ends when audio for the peer comes from the connected leg: hold music makes way for the holder's own
 }
 
 // play is what signalling wants a leg's peer to hear. It is immutable and part of routes.

@@ -130,16 +130,16 @@ class Run:
         """A suite that could not even have its network counts as one failure."""
         with self.lock:
             self.failed += 1
-            print("FAIL  %-7s the suite could not run: %s" % (suite.name, e), flush=True)
+            print("FAIL  %-8s the suite could not run: %s" % (suite.name, e), flush=True)
 
     def report(self, suite, c, why, note, seconds, marks):
         with self.lock:
             if why is None:
                 self.passed += 1
-                print("PASS  %-7s %s%s (%.1f s)" % (suite.name, c.title, " [%s]" % note if note else "", seconds), flush=True)
+                print("PASS  %-8s %s%s (%.1f s)" % (suite.name, c.title, " [%s]" % note if note else "", seconds), flush=True)
                 return
             self.failed += 1
-            print("FAIL  %-7s %s (%.1f s)\n      %s\n      evidence: %s" %
+            print("FAIL  %-8s %s (%.1f s)\n      %s\n      evidence: %s" %
                   (suite.name, c.title, seconds, why.replace("\n", "\n      "), suite.case_dir))
             for path in suite.logs():
                 for line in tail(path, marks.get(path, 0), 15):

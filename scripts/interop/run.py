@@ -26,25 +26,26 @@ from suite_cloud import Cloud
 from suite_load import Load
 from suite_phones import Phones
 from suite_timers import Timers
+from suite_transfers import Transfers
 from suite_trunk import Trunk
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 # The longest first. The storm of registrations wants the processor: it comes last, when the others are nearly done.
-SUITES = (Timers, Calls, Cloud, Trunk, Phones, Certificates, Load)
+SUITES = (Timers, Transfers, Calls, Cloud, Phones, Trunk, Certificates, Load)
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--box", help="the holdfast program")
     ap.add_argument("--only", action="append", default=[])
-    ap.add_argument("--jobs", type=int, default=4, help="suites at the same time (4)")
+    ap.add_argument("--jobs", type=int, default=5, help="suites at the same time (5)")
     ap.add_argument("--out", default=os.path.join(HERE, "../../.cache/interop"), help="where logs go (.cache/interop)")
     ap.add_argument("--list", action="store_true", help="print the cases")
     o = ap.parse_args()
     if o.list:
         for s in SUITES:
             for c in s.cases():
-                print("%-8s %-16s %s" % (s.name, c.__name__, c.title))
+                print("%-9s %-17s %s" % (s.name, c.__name__, c.title))
         return 0
     if not o.box:
         ap.error("--box is missing: the holdfast program to test, as make interop builds it")

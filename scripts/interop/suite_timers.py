@@ -4,38 +4,27 @@ import time
 
 import box
 import calls
-import pki
 import sipp
 from baresip import Baresip
-from harness import Suite, case, expect, until
+from branch import Branch
+from harness import case, expect, until
 from linphone import Linphone
-from phone import Account
 
 EVERY = 90  # seconds, the shortest interval that RFC 4028 §5 lets one ask for
 
 
-class Timers(Suite):
+class Timers(Branch):
     name = "timers"
     hosts = (10, 21, 22, 23, 60)
+    users = {"1001": 440, "1002": 1000, "1003": 600}
 
     def setup(self):
-        self.ca = pki.Authority(self.folder("ca"))
-        server = self.ca.leaf("box", self.lan[10].ip, box.DOMAIN)
-        self.phone_cert = self.ca.leaf("phone", "phone.test")
-        self.sbc_cert = self.ca.leaf("sbc", "sbc.test", self.lan[60].ip)
-        self.sbc = sipp.Sbc(self.lan[60], self.folder("sbc"), self.ca.crt, self.sbc_cert)
-        self.on_close(self.sbc.stop)
-        self.sbc.start()
-        doc = box.document([box.person(u) for u in ("1001", "1002", "1003")], [box.trunk("sbc", self.sbc, "sbc.test")])
-        self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, server)
-        self.on_close(self.box.stop)
-        self.box.start()
-        self.box.serving()
+        super().setup()
         # All three calls run at the same time, and longer than baresip's tone lasts, with which its call ends.
         self.phones, self.callers = {}, {}
         for i, (name, engine) in enumerate((("box", Linphone), ("caller", Linphone), ("nobody", Baresip))):
             user = "100%d" % (i + 1)
-            p = engine(self.lan[21 + i], Account(self.box.phones, box.DOMAIN, user, self.ca.crt, self.phone_cert), self.dir, "pcmu")
+            p = self.phone(engine, user, folder=self.dir)
             self.on_close(p.stop)
             p.start()
             calls.registered(p)
@@ -46,9 +35,6 @@ class Timers(Suite):
             expect(p.wait("up", 10, since), "%s has no call; SIPp says: %s" % (p, c.errors()))
             self.phones[name], self.callers[name] = (p, since), c
         self.began = time.monotonic()
-
-    def logs(self):
-        return [self.box.log] if hasattr(self, "box") else []
 
     def agreed(self, name, refresher):
         ok = [m for m in self.callers[name].received("SIP/2.0 200") if "INVITE" in m.header("CSeq")]

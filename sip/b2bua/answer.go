@@ -104,8 +104,8 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 	c.stopWaiting()
 	c.cancelBranches(l, elsewhere)
 	if l.uas == nil {
+		c.save(l) // from here on it believes in a call
 		l.ack(res.CSeq().SeqNo, nil)
-		c.save(l)
 	}
 	if err := c.bridge(l, res); err != nil {
 		c.log.Warn("answer cannot be used", "leg", l.name, "aor", l.aor(), "err", err)
@@ -178,10 +178,10 @@ func (c *Call) answer200(body []byte) {
 	}
 	c.complete(c.caller, c.invite.Request(), ok, body)
 	c.caller.answered = true
+	c.save(c.caller)
 	if err := c.invite.Respond(ok); err != nil {
 		c.log.Warn("answer did not reach the caller", "err", err)
 	}
-	c.save(c.caller)
 	c.caller.owes = !c.offered
 	c.await(c.caller, ok, c.callerAcked)
 }

@@ -106,7 +106,7 @@ var ErrNoPrompt = errors.New("no such prompt")
 // PlayOptions say how a prompt is played.
 type PlayOptions struct {
 	Loop  bool // until it is stopped
-	Yield bool // ends as soon as audio comes from the connected leg: ring-back makes way for early media
+	Yield bool // ends when audio comes from the connected leg: hold music makes way for the holder's own
 }
 
 // Crypto is one direction's SDES key (RFC 4568).

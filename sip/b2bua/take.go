@@ -138,8 +138,8 @@ func (c *Call) accept(n *leg, dir sdp.Direction) error {
 	ok := n.uas.Response(200, "OK")
 	c.complete(n, n.uas.Request(), ok, body)
 	n.answered = true
-	n.uas.Respond(ok)
 	c.save(n)
+	n.uas.Respond(ok)
 	c.await(n, ok, func(*sip.Request) {})
 	return nil
 }

@@ -76,10 +76,10 @@ func (c *Call) join(x *leg, res *sip.Response) {
 	m.timer.stop()
 	c.stopWaiting()
 	c.cancelBranches(x, elsewhere)
+	c.save(x)
 	if x.invite != nil { // else it is the answer to a re-INVITE, acknowledged already
 		x.ack(res.CSeq().SeqNo, nil)
 	}
-	c.save(x)
 	c.notifyEnd(m, refusal{status: 200, reason: "OK"})
 	c.moving = nil
 	c.unparkFrom(m)

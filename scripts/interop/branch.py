@@ -1,0 +1,66 @@
+"""What suites share that have a box, an SBC with the PSTN behind it, and phones of some users."""
+
+import box
+import pki
+import sipp
+from harness import Suite, expect, until
+from phone import Account
+
+CLEAR = 1.5   # seconds of a tone that must have arrived for a talk of TALK seconds
+TALK = 3.0
+
+
+class Branch(Suite):
+    """Subclasses give users: extension → the tone of its phone, in Hz. Phones are on hosts 21, 22 …, 1001's on the first."""
+
+    users = {}
+
+    def setup(self):
+        self.ca = pki.Authority(self.folder("ca"))
+        server = self.ca.leaf("box", self.lan[10].ip, box.DOMAIN)
+        self.phone_cert = self.ca.leaf("phone", "phone.test")
+        self.sbc_cert = self.ca.leaf("sbc", "sbc.test", self.lan[60].ip)
+        self.sbc = sipp.Sbc(self.lan[60], self.folder("sbc"), self.ca.crt, self.sbc_cert)
+        self.on_close(self.sbc.stop)
+        self.sbc.start()
+        doc = box.document([box.person(u) for u in self.users], [box.trunk("sbc", self.sbc, "sbc.test")])
+        self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, server)
+        self.on_close(self.box.stop)
+        self.box.start()
+        self.box.serving()
+        until("the trunk is up", 15, lambda: self.box.trunks().get("sbc"), 0.2)
+
+    def logs(self):
+        return [self.box.log] if hasattr(self, "box") else []
+
+    def phone(self, engine, user, answer=True, folder=None):
+        account = Account(self.box.phones, box.DOMAIN, user, self.ca.crt, self.phone_cert)
+        return engine(self.lan[20 + int(user) - 1000], account, folder or self.case_dir, "pcmu", self.users[user], answer)
+
+    def heard(self, p, hz, seconds=CLEAR):
+        h = p.heard(hz)
+        expect(h.seconds >= seconds, "%s should have heard %d Hz for at least %.1f s: %s" % (p, hz, seconds, h))
+        return h.seconds
+
+    def gone(self, p, since, why):
+        expect(p.wait("down", 8, since), "%s should be out of the call: %s" % (p, why))
+
+    def alive(self, *phones_and_marks):
+        for p, since in phones_and_marks:
+            expect(not p.seen(("down", "dead"), since), "%s lost the call" % p)
+
+    def quiet(self):
+        until("no call is left in the box", 8, lambda: not self.box.status().get("calls"), 0.2)
+
+    def nothing_inside(self, *further):
+        """The SBC was told nothing of what is inside in all that it got; returns how much that was."""
+        messages = [m for m in self.sbc.messages() if m.received]
+        expect(any(m.first.startswith("INVITE") for m in messages), "no call went out before: nothing to look at")
+        secrets = [h.ip for o, h in self.lan.hosts.items() if 20 < o < 60] + [u + "@" for u in self.users] + ["baresip", "linphone", "phone.test", box.DOMAIN]
+        for m in messages:
+            text = m.text.lower()
+            for u in self.users:
+                text = text.replace(box.byoc_number(u) + "@", "")
+            for inside in secrets:
+                expect(inside.lower() not in text, "%r is in a message to the SBC:\n%s" % (inside, m.text))
+        return "%d messages" % len(messages)
