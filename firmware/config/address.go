@@ -56,22 +56,8 @@ func (r *reader) parseAddr(key, s, example string) netip.Addr {
 
 // addrs reads a list of IPv4 addresses.
 func (r *reader) addrs(key, example string) []netip.Addr {
-	v, ok := r.value(key)
-	if !ok {
-		return nil
-	}
-	list, ok := v.([]any)
-	if !ok {
-		r.fail(key, fmt.Sprintf("%v is not a list", v), fmt.Sprintf("write [%q]", example))
-		return nil
-	}
 	var out []netip.Addr
-	for _, e := range list {
-		s, ok := e.(string)
-		if !ok {
-			r.fail(key, fmt.Sprintf("%v is not a text", e), fmt.Sprintf("write [%q]", example))
-			continue
-		}
+	for _, s := range r.list(key, example) {
 		if a := r.parseAddr(key, s, example); a.IsValid() {
 			out = append(out, a)
 		}

@@ -117,17 +117,3 @@ func (r *reader) checkWebhook(w Webhook) {
 		}
 	}
 }
-
-func (r *reader) checkNetwork(n Network) {
-	if !n.Address.IsValid() {
-		for _, key := range []string{"gateway", "dns"} {
-			if r.has("network." + key) {
-				r.fail("network."+key, "is set, but network.address is not", `write the box's own address, such as address = "10.0.0.5/24"`)
-			}
-		}
-		return
-	}
-	if n.Gateway.IsValid() && (!n.Address.Contains(n.Gateway) || n.Gateway == n.Address.Addr()) {
-		r.fail("network.gateway", fmt.Sprintf("%s is no other machine in %s", n.Gateway, n.Address.Masked()), "write the address of the router in the box's own network")
-	}
-}

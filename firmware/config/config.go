@@ -26,6 +26,7 @@ type Config struct {
 	Trace   Trace
 	Board   Board
 	Update  Update
+	Time    Time
 }
 
 // Log says how much is written to standard error.
@@ -103,12 +104,28 @@ type Webhook struct {
 	Roots      string // PEM file; "" means the system's
 }
 
-// Network is the box's own address; applied by the network task of the image, not by the call path.
-// The zero value leaves the machine's addresses alone.
+// Network is the box's own addresses; applied by `holdfast netcfg`, not by the call path. Without an address the
+// machine's are left alone, and only the fallback address is added.
 type Network struct {
-	Address netip.Prefix
-	Gateway netip.Addr
-	DNS     []netip.Addr
+	Interface string // "": the first wired one
+	Address   netip.Prefix
+	Gateway   netip.Addr
+	DNS       []netip.Addr
+	VLAN      int // 802.1Q tag of Address; 0: none
+	SBC       SBCNetwork
+}
+
+// SBCNetwork is a second interface, towards the SBC.
+type SBCNetwork struct {
+	Interface string // "": there is none
+	Address   netip.Prefix
+	Gateway   netip.Addr     // the way to Networks
+	Networks  []netip.Prefix // what is reached through Gateway, besides the interface's own network
+}
+
+// Time says who is asked for the time. The gateway is asked too when none of them answers.
+type Time struct {
+	Servers []string // SNTP (RFC 5905): IPv4 addresses or host names
 }
 
 // Board is what of the hardware the box uses.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -20,7 +21,10 @@ func Parse(name string, data []byte) (*Config, error) {
 	if len(data) > MaxSize {
 		return nil, Errors{{File: name, Problem: fmt.Sprintf("has %d bytes", len(data)), Fix: "a boot file is a page or two of text; is this the right file?"}}
 	}
-	r, err := newReader(name, data)
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, Errors{{File: name, Problem: "is written in UTF-16", Fix: "save it as UTF-8 (in Notepad: Save as, Encoding)"}}
+	}
+	r, err := newReader(name, clean(data))
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +42,9 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	return c, nil
 }
+
+// clean takes off the byte order mark that editors on other systems add; line ends of any kind are TOML's own.
+func clean(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
 // config reads every key, with the default of each.
 func (r *reader) config() *Config {
@@ -91,16 +98,13 @@ func (r *reader) config() *Config {
 			Roots:      r.text("webhook.roots", ""),
 		},
 		Trace: r.trace(),
-		Network: Network{
-			Address: r.prefix("network.address", "10.0.0.5/24"),
-			Gateway: r.addr("network.gateway", "10.0.0.1"),
-			DNS:     r.addrs("network.dns", "10.0.0.1"),
-		},
 		Board: Board{
 			Panel:    r.choice("board.panel", "auto", "auto", "none", "sim", "gpio"),
 			Watchdog: r.text("board.watchdog", "auto"),
 		},
-		Update: Update{PublicKey: r.publicKey("update.public_key")},
+		Update:  Update{PublicKey: r.publicKey("update.public_key")},
+		Network: r.network(),
+		Time:    Time{Servers: r.hosts("time.servers", "ntp.example.com")},
 	}
 	for _, key := range []string{"phones.listen", "trunk.listen"} {
 		if _, ok := r.value(key); !ok {

@@ -29,6 +29,33 @@ file = "site.json"
 allow_unsigned = true
 `
 
+const nic = "[network]\ninterface = \"eth0\"\naddress = \"10.0.0.5/24\"\n[network.sbc]\n"
+
+// A mistake elsewhere in the file leaves the network what it is; one in it does not.
+func TestParseNetwork(t *testing.T) {
+	network := "[network]\ninterface = \"eth0\"\naddress = \"10.0.0.5/24\"\n[time]\nservers = [\"10.0.0.2\"]\n"
+	for name, c := range map[string]struct {
+		file        string
+		good, fault bool
+	}{
+		"all right":        {minimal + network, true, false},
+		"phones wrong":     {strings.Replace(minimal, "10.0.0.5:5061", "::1", 1) + network, true, true},
+		"unknown key":      {"colour = 1\n" + minimal + network, true, true},
+		"zones missing":    {network, true, true},
+		"gateway wrong":    {minimal + strings.Replace(network, "[time]", "gateway = \"10.1.0.1\"\n[time]", 1), false, true},
+		"both wrong":       {strings.Replace(minimal, "10.0.0.5:5061", "::1", 1) + strings.Replace(network, "[time]", "gateway = \"10.1.0.1\"\n[time]", 1), false, true},
+		"unknown in it":    {minimal + strings.Replace(network, "[time]", "adress = 1\n[time]", 1), false, true},
+		"time wrong":       {minimal + strings.Replace(network, "10.0.0.2", "::1", 1), false, true},
+		"no TOML":          {minimal + network + "=", false, true},
+		"something bigger": {strings.Repeat("#", MaxSize+1), false, true},
+	} {
+		n, when, err := ParseNetwork("holdfast.toml", []byte(c.file))
+		if (err != nil) != c.fault || n.Address.IsValid() != c.good || (len(when.Servers) == 1) != c.good {
+			t.Errorf("%s: %+v %+v %v", name, n, when, err)
+		}
+	}
+}
+
 func TestMinimalGetsDefaults(t *testing.T) {
 	c, err := Parse("holdfast.toml", []byte(minimal))
 	if err != nil {
@@ -208,6 +235,21 @@ func TestFaults(t *testing.T) {
 		"gateway elsewhere":    {with("", "[network]\naddress = \"10.0.0.5/24\"\ngateway = \"10.0.1.1\"\n"), []string{`:18: network.gateway: 10.0.1.1 is no other machine in 10.0.0.0/24`}},
 		"gateway alone":        {with("", "[network]\ngateway = \"10.0.1.1\"\n"), []string{`:17: network.gateway: is set, but network.address is not`}},
 		"DNS no list":          {with("", "[network]\naddress = \"10.0.0.5/24\"\ndns = \"10.0.0.1\"\n"), []string{`:18: network.dns: 10.0.0.1 is not a list`}},
+		"interface":            {with("", "[network]\ninterface = \"enx001122334455\"\naddress = \"10.0.0.5/24\"\n"), []string{`:17: network.interface: "enx001122334455" is no name of an interface; write at most 12 letters`}},
+		"VLAN":                 {with("", "[network]\naddress = \"10.0.0.5/24\"\nvlan = 4095\n"), []string{`:18: network.vlan: 4095 is out of range; write a number from 1 to 4094, such as 1`}},
+		"VLAN alone":           {with("", "[network]\nvlan = 20\n"), []string{`:17: network.vlan: is set, but network.address is not`}},
+		"fallback's network":   {with("", "[network]\naddress = \"169.254.1.2/16\"\n"), []string{`:17: network.address: 169.254.1.2/16 is where the fallback address is`}},
+		"SBC alone":            {with("", "[network.sbc]\ninterface = \"eth1\"\naddress = \"10.0.1.5/24\"\n"), []string{`:17: network.sbc.interface: is set, but network.interface`}},
+		"SBC without":          {with("", "[network.sbc]\naddress = \"10.0.1.5/24\"\n"), []string{`:17: network.sbc.address: is set, but network.sbc.interface is not`}},
+		"SBC no address":       {with("", nic+"interface = \"eth1\"\n"), []string{`:19: network.sbc.address: is missing`}},
+		"SBC same interface":   {with("", nic+"interface = \"eth0\"\naddress = \"10.0.1.5/24\"\n"), []string{`:20: network.sbc.interface: "eth0" is the phones' interface`}},
+		"SBC same network":     {with("", nic+"interface = \"eth1\"\naddress = \"10.0.0.6/25\"\n"), []string{`:21: network.sbc.address: 10.0.0.6/25 and network.address 10.0.0.5/24 are one network`}},
+		"SBC gateway":          {with("", nic+"interface = \"eth1\"\naddress = \"10.0.1.5/24\"\ngateway = \"10.0.2.1\"\nnetworks = [\"10.9.0.0/16\"]\n"), []string{`:22: network.sbc.gateway: 10.0.2.1 is no other machine`}},
+		"SBC gateway to none":  {with("", nic+"interface = \"eth1\"\naddress = \"10.0.1.5/24\"\ngateway = \"10.0.1.1\"\n"), []string{`network.sbc.networks: and network.sbc.gateway need each other`}},
+		"SBC networks":         {with("", nic+"interface = \"eth1\"\naddress = \"10.0.1.5/24\"\ngateway = \"10.0.1.1\"\nnetworks = [\"10.9.1.0/16\", \"0.0.0.0/0\", \"x\"]\n"), []string{`"10.9.1.0/16" is an address in a network; write "10.9.0.0/16"`, `everything cannot be behind`, `"x" is not a network`}},
+		"SBC takes phones":     {with("", nic+"interface = \"eth1\"\naddress = \"10.0.1.5/24\"\ngateway = \"10.0.1.1\"\nnetworks = [\"10.0.0.0/8\"]\n"), []string{`10.0.0.0/8 is on the phones' side`}},
+		"time server":          {with("", "[time]\nservers = [\"ntp.example.com:123\", \"fe80::1\", \"a b\", 1]\n"), []string{`"ntp.example.com:123" is not a host name`, `"fe80::1" is IPv6 or has a port`, `"a b" is not a host name`, `1 is not a text`}},
+		"UTF-16":               {"\xff\xfe[\x00", []string{`is written in UTF-16; save it as UTF-8`}},
 		"DNS of numbers":       {with("", "[network]\naddress = \"10.0.0.5/24\"\ndns = [1, \"fe80::1\"]\n"), []string{`:18: network.dns: 1 is not a text`, `:18: network.dns: "fe80::1" is IPv6`}},
 		"several at once":      {"log.level = 'x'\n" + with(listen, "listen = \"x\"\nbogus = 1\n"), []string{`:1: log.level`, `:3: phones.listen`, `:4: phones.bogus`}},
 		"inline zone":          {strings.Replace(minimal, "[[cloud.zone]]\nname = \"east\"\naddress = \"zone1.example.com:5061\"\n", "[cloud]\nzone = [{name = \"a\", address = \"b\"}]\n", 1), []string{`:11: cloud.zone.address: "b" has no port`}},
@@ -259,6 +301,8 @@ func TestWorstFile(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	for name, file := range map[string]string{
 		"metrics off":         with("", "[metrics]\nlisten = \"off\"\n"),
+		"byte order mark":     "\xef\xbb\xbf" + strings.ReplaceAll(minimal, "\n", "\r\n"),
+		"two interfaces":      minimal + nic + "interface = \"eth1\"\naddress = \"10.0.1.5/24\"\ngateway = \"10.0.1.1\"\nnetworks = [\"10.9.0.0/16\"]\n",
 		"windows line ends":   strings.ReplaceAll(minimal, "\n", "\r\n"),
 		"dotted keys":         "log.level = \"debug\"\nlog.format = \"json\"\n" + minimal,
 		"inline table":        "log = {level = \"debug\"}\n" + minimal,

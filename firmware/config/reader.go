@@ -146,7 +146,7 @@ func (r *reader) integer(key string, otherwise, least, most int) int {
 	if !ok {
 		return otherwise
 	}
-	fix := fmt.Sprintf("write a number from %d to %d, such as %d", least, most, otherwise)
+	fix := fmt.Sprintf("write a number from %d to %d, such as %d", least, most, max(otherwise, least))
 	n, ok := v.(int64)
 	switch {
 	case !ok:

@@ -1,0 +1,61 @@
+package netcfg
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
+
+	"holdfast/firmware/config"
+)
+
+// fallbackNetwork is where addresses are that need nobody to give them (RFC 3927).
+var fallbackNetwork = netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, 0, 0}), 16)
+
+// Fallback is the address that answers whatever the settings say, unless another machine has it: then it is one made of
+// the MAC address (RFC 3927 §2.1), which the log and the state tell.
+var Fallback = netip.AddrFrom4([4]byte{169, 254, 9, 11})
+
+// fallback is the n-th address to try. The first and the last 256 are reserved.
+func fallback(mac [6]byte, n int) netip.Prefix {
+	if n == 0 {
+		return netip.PrefixFrom(Fallback, fallbackNetwork.Bits())
+	}
+	h := fnv.New32a()
+	h.Write(mac[:])
+	h.Write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
+	x := h.Sum32() % (254 * 256)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(1 + x/256), byte(x)}), fallbackNetwork.Bits())
+}
+
+// everything is where the gateway leads.
+var everything = netip.PrefixFrom(unspecified, 0)
+
+// wants turns settings into what has to be on which interface; fallback is for the phones' wire.
+func wants(n config.Network, have Have, fallback netip.Prefix) Want {
+	phones := Port{Link: n.Interface, VLAN: n.VLAN, Address: n.Address, Fallback: fallback}
+	if phones.Link == "" {
+		phones.Link = firstWired(have)
+	}
+	if n.Gateway.IsValid() {
+		phones.Routes = []Route{{everything, n.Gateway}}
+	}
+	if n.SBC.Interface == "" {
+		return Want{[]Port{phones}}
+	}
+	sbc := Port{Link: n.SBC.Interface, Address: n.SBC.Address}
+	for _, to := range n.SBC.Networks {
+		sbc.Routes = append(sbc.Routes, Route{to, n.SBC.Gateway})
+	}
+	return Want{[]Port{phones, sbc}}
+}
+
+// firstWired is the wired interface that the kernel found first; "" when there is none yet.
+func firstWired(have Have) string {
+	name, index := "", 0
+	for _, l := range have.Links {
+		if l.Wired && (name == "" || l.Index < index) {
+			name, index = l.Name, l.Index
+		}
+	}
+	return name
+}
