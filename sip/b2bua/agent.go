@@ -50,6 +50,7 @@ type Options struct {
 	OnLeg func(call, callID string) // a call has a leg with this Call-ID; called before its first message leaves. nil: nobody asks
 
 	SharedKeys bool // two phones may have each other's SRTP keys; Media must allow it too (shared.go)
+	OnCut func(call string) // an emergency call of the program's last life could not be taken up again
 
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
@@ -60,6 +61,7 @@ type Options struct {
 	Dialogs        Dialogs       // where dialogs survive a crash of the program; nil: nowhere
 	SessionExpires time.Duration // session interval that the box asks for (RFC 4028); default 30 min
 	MinSE          time.Duration // the shortest that it agrees to; default 90 s
+	ResumeWait     time.Duration // how long an emergency call of the program's last life waits for its parties; default 45 s
 	PhoneWait      time.Duration // how long a call waits for a phone of a restored binding; default 5 s
 }
 
@@ -68,18 +70,19 @@ type Agent struct {
 	o   Options
 	log *slog.Logger
 
-	mu    sync.Mutex
-	calls map[string]*Call
-	legs  map[string]*leg          // by dialog.key
-	busy  map[string]int           // calls by trunk
-	room  map[string]time.Time     // by trunk: when a call last made room there for an emergency call
-	parks map[string]*Call         // parked calls by place
-	waits map[string][]*Call       // calls that wait for a phone of a user
-	lost  map[string][]SavedDialog // dialogs of the program's last life that phones still think are up, by user
-	wg    sync.WaitGroup
-	stop  bool
-	done  chan struct{} // closed by Stop
-	began time.Time
+	mu        sync.Mutex
+	calls     map[string]*Call
+	legs      map[string]*leg          // by dialog.key
+	busy      map[string]int           // calls by trunk
+	room      map[string]time.Time     // by trunk: when a call last made room there for an emergency call
+	parks     map[string]*Call         // parked calls by place
+	waits     map[string][]*Call       // calls that wait for a phone of a user
+	lost      map[string][]SavedDialog // dialogs of the program's last life that phones still think are up, by user
+	cancelled map[string]time.Time     // Call-IDs of the last life's INVITEs that were cancelled in this one
+	wg        sync.WaitGroup
+	stop      bool
+	done      chan struct{} // closed by Stop
+	began     time.Time
 
 	serial    atomic.Uint64
 	totals    Totals
@@ -107,8 +110,9 @@ func New(o Options) *Agent {
 	o.EmergencyProgress = cmp.Or(o.EmergencyProgress, 8*time.Second)
 	o.SessionExpires = cmp.Or(o.SessionExpires, 30*time.Minute)
 	o.MinSE = cmp.Or(o.MinSE, 90*time.Second)
+	o.ResumeWait = cmp.Or(o.ResumeWait, 45*time.Second)
 	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
-	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time),
+	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time), cancelled: make(map[string]time.Time),
 		parks: make(map[string]*Call), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
 		done: make(chan struct{}), began: time.Now()}
 }

@@ -68,6 +68,7 @@ type Call struct {
 	announced bool              // the caller hears a prompt
 	retried   map[string]bool   // trunks that an emergency call tries a second time, since they were full
 	skipped   map[string]bool   // or since they took long to connect
+	redialled map[string]bool   // or since their connection fell
 	invited   bool              // the emergency call's first INVITE is on a trunk
 	changing  bool              // a re-INVITE is under way on either side
 	queued    []func()          // what waits for its end
@@ -105,11 +106,13 @@ func (r refusal) forCaller() refusal {
 }
 
 // run is the call's life. It returns when both sides are done.
-func (c *Call) run() {
+func (c *Call) run() { c.live(c.begin) }
+
+func (c *Call) live(begin func()) {
 	defer c.agent.wg.Done()
 	defer c.drain()
 	defer c.agent.remove(c)
-	c.guard(c.begin)
+	c.guard(begin)
 	var events <-chan MediaEvent
 	for !c.finished() {
 		if c.media != nil && !c.ended {

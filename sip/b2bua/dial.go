@@ -154,6 +154,9 @@ func (c *Call) invites(l *leg, conn *stack.Conn) error {
 	c.proposeTimer(l, req)
 	setBody(req, l.bodyType, l.body)
 	c.agent.addLeg(l)
+	branch, _ := req.Via().Params.Get("branch")
+	l.branch = branch
+	c.saveEarly(l, branch, "")
 	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
 	if err != nil {
 		return err
@@ -314,6 +317,7 @@ func (c *Call) response(in gotResponse) {
 		status := 408
 		if errors.Is(in.err, stack.ErrConnClosed) {
 			status = 480
+			c.connectionFell(l)
 		}
 		c.branchFailed(l, status, nil)
 	case res.StatusCode < 200:
@@ -331,6 +335,11 @@ func (c *Call) response(in gotResponse) {
 func (c *Call) provisional(l *leg, res *sip.Response) {
 	if res.StatusCode == 100 || l.answered {
 		return
+	}
+	if to := res.To(); to != nil {
+		tag, _ := to.Params.Get("tag")
+		l.early1xx = tag
+		c.saveEarly(l, l.branch, tag)
 	}
 	if !c.acknowledge(l, res) || l.cancelled {
 		return
@@ -391,6 +400,7 @@ func failover(status int) bool {
 
 func (c *Call) branchFailed(l *leg, status int, res *sip.Response) {
 	l.status = status
+	c.forget(l)
 	wasCancelled := l.cancelled
 	c.dropBranch(l)
 	if !c.state.dials() || wasCancelled {

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -72,7 +73,10 @@ func (d *dialog) numbered(method sip.RequestMethod, seq uint32, c *stack.Conn) *
 
 // contactFor is the box's Contact on a connection, with a user part that says nothing.
 func contactFor(c *stack.Conn) sip.Uri {
-	at := c.Contact()
+	return contactAt(c.Contact())
+}
+
+func contactAt(at netip.AddrPort) sip.Uri {
 	u := sip.Uri{Scheme: "sip", User: "hf-" + stack.NewTag(), Host: at.Addr().String(), Port: int(at.Port()), UriParams: sip.NewParams()}
 	u.UriParams.Add("transport", "tls")
 	return u

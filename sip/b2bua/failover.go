@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,28 @@ func (c *Call) comeBackTo(l *leg) bool {
 	c.skipped[l.trunk.ID] = true
 	c.trunks = append(c.trunks, l.trunk)
 	return true
+}
+
+// connectionFell takes that the connection fell under an emergency call's INVITE. It may have been dead for a while: the
+// trunk is asked once more at once, over a new one. Whatever the trunk made of the first INVITE is cancelled there.
+func (c *Call) connectionFell(l *leg) {
+	if l.trunk == nil || !c.dialsEmergency() || l.cancelled && l.saved == "" {
+		return
+	}
+	if l.saved != "" && c.agent.o.Dialogs != nil {
+		s := c.savedDialog(l)
+		s.Help.Branch, s.RemoteTag = l.branch, l.early1xx
+		l.saved = "" // it is bury's now
+		go c.agent.bury([]SavedDialog{s})
+	}
+	if l.cancelled || c.redialled[l.trunk.ID] {
+		return
+	}
+	if c.redialled == nil {
+		c.redialled = make(map[string]bool)
+	}
+	c.redialled[l.trunk.ID] = true
+	c.trunks = slices.Insert(c.trunks, 0, l.trunk)
 }
 
 // rangAtTrunk ends a target outside that has rung for long enough. A PSAP is left to ring: who gives up there loses the

@@ -48,20 +48,52 @@ type world struct {
 	news     chan struct{}
 	serving  bool
 	saved    map[string]SavedDialog
+	cut      []string
+	life     *life
+}
+
+// life is one of the program's lives; after its end nothing that it says counts.
+type life struct {
+	w    *world
+	over bool
 }
 
 // Keep and Forget make the world the store of its dialogs.
-func (w *world) Keep(key string, d SavedDialog) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.saved[key] = d
+func (l *life) Keep(key string, d SavedDialog) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if !l.over {
+		l.w.saved[key] = d
+	}
 }
 
-func (w *world) Forget(key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.saved, key)
+func (l *life) Forget(key string) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if !l.over {
+		delete(l.w.saved, key)
+	}
 }
+
+func (l *life) helped(e EmergencyEvent) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if !l.over {
+		l.w.help = append(l.w.help, e)
+	}
+}
+
+func (l *life) ended(r Record) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if !l.over {
+		l.w.records = append(l.w.records, r)
+		l.w.news <- struct{}{}
+	}
+}
+
+// Keep saves a dialog by hand.
+func (w *world) Keep(key string, d SavedDialog) { w.life.Keep(key, d) }
 
 func (w *world) dialogs() (list []SavedDialog) {
 	w.mu.Lock()
@@ -70,6 +102,12 @@ func (w *world) dialogs() (list []SavedDialog) {
 		list = append(list, d)
 	}
 	return list
+}
+
+func (w *world) wasCut(call string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = append(w.cut, call)
 }
 
 // deadline of anything that a test waits for.
@@ -84,30 +122,10 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 		Timers:    stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond},
 		OnRequest: func(tx *stack.ServerTx) { w.agent.Handle(tx) },
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.agent.Ack(c, r) },
+		OnStray:   func(c *stack.Conn, r *sip.Response) { w.agent.Stray(c, r) },
 	})
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}, hangs: map[string]bool{}}
-	w.agent = New(Options{Dialogs: w, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, Log: testLog(t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
-		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
-		Bindings: w.list, Authenticate: w.authenticate,
-		OnEmergency: func(e EmergencyEvent) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.help = append(w.help, e)
-		},
-		SavePins: func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.pinSaves++
-		},
-		Known: func(tx *stack.ServerTx) (*site.User, bool) {
-			return w.site.UserByUsername(tx.Request().From().Address.User)
-		},
-		OnEnd: func(r Record) {
-			w.mu.Lock()
-			w.records = append(w.records, r)
-			w.mu.Unlock()
-			w.news <- struct{}{}
-		}})
+	w.begin()
 	local := netip.MustParseAddrPort("127.0.0.1:0")
 	for _, side := range []stack.Side{stack.Access, stack.Trunk} {
 		if err := w.stack.Listen(side, local, w.tls); err != nil {
@@ -126,6 +144,27 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 		w.clean()
 	})
 	return w
+}
+
+// begin begins a life of the program.
+func (w *world) begin() {
+	l := &life{w: w}
+	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
+		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
+		Bindings: w.list, Authenticate: w.authenticate,
+		OnEmergency: l.helped,
+		SavePins: func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.pinSaves++
+		},
+		Known: func(tx *stack.ServerTx) (*site.User, bool) {
+			return w.site.UserByUsername(tx.Request().From().Address.User)
+		},
+		OnEnd: l.ended})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.agent, w.life = agent, l
 }
 
 // clean checks that nothing of any call is left.
@@ -232,6 +271,7 @@ func (w *world) bind(name string, side stack.Side, c *stack.Conn) {
 	defer w.mu.Unlock()
 	if side == stack.Trunk {
 		c.Set(name)
+		c.SetAuthenticated()
 		w.trunks.mu.Lock()
 		w.trunks.conns[name] = c
 		w.trunks.mu.Unlock()

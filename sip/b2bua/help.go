@@ -55,7 +55,11 @@ const (
 	CallbackAnswered EmergencyKind = "callback-answered"
 	CallbackEnded    EmergencyKind = "callback-ended"
 	AlarmRaised      EmergencyKind = "alarm"
+	CallRestored     EmergencyKind = "restart"
 )
+
+// TakenUp is How a call of the program's last life goes on.
+const TakenUp = "taken up again"
 
 // note hands a step to whoever keeps the record: of the emergency call itself, or of those that a callback answers.
 func (c *Call) note(e EmergencyEvent) {

@@ -39,12 +39,15 @@ type leg struct {
 	shown route.CallerID // the party as others see it
 	own   bool           // the Call-ID is the box's (RFC 3261 §14.1)
 
-	saved string // the key of the dialog in Dialogs; "": not there
-	takes *leg   // whose place a phone that takes part wants
+	saved    string       // the key of the dialog in Dialogs; "": not there
+	restored *SavedDialog // of the program's last life, and not yet reached in this one
+	takes    *leg         // whose place a phone that takes part wants
 
 	uas       *stack.ServerTx // the INVITE of a phone that takes part in a running call
 	invite    *stack.ClientTx // a branch's INVITE
 	body      []byte          // what that offered, should it have to be sent again
+	branch    string          // of its Via
+	early1xx  string          // the tag that a trunk has told before its answer
 	bodyType  string          // SDP, or a multipart with a location
 	elin      string          // that an emergency call shows; "": the trunk's main number
 	extra     []sip.Header    // and with which headers
@@ -429,6 +432,13 @@ func (l *leg) bye() {
 		return
 	}
 	l.over = true
+	if s := l.restored; s != nil { // as soon as it can be reached
+		l.restored, l.saved = nil, ""
+		s.Help, s.Seq = nil, min(l.dlg.localSeq, 1<<30-1)
+		l.call.agent.o.Dialogs.Keep(s.Key, *s)
+		l.call.agent.bury([]SavedDialog{*s})
+		return
+	}
 	c := l.connection()
 	if c == nil && l.trunk != nil {
 		// The trunk's connection fell: its dialog is ended over a new one.

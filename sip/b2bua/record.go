@@ -25,6 +25,7 @@ const (
 	causeExpired     = "session expired"
 	causeNoPrack     = "no PRACK"
 	causeFault       = "fault in the box"
+	causeCut         = "cut off by a restart of the box"
 	causeAgain       = "the caller called again"
 	causePreempted   = "made room for an emergency call"
 )

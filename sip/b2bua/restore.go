@@ -15,8 +15,8 @@ type Dialogs interface {
 	Forget(key string)
 }
 
-// SavedDialog is as much of a dialog as it takes to end it in the program's next life. It holds no media key: the call
-// itself cannot be saved, but nobody shall talk into dead air.
+// SavedDialog is as much of a dialog as it takes to end it in the program's next life, and for an emergency call to take
+// it up again. It holds no media key: an ordinary call cannot be saved, but nobody shall talk into dead air.
 type SavedDialog struct {
 	Key               string // as Keep got it
 	User, Trunk       string // one of them: site.User.ID, site.Trunk.ID
@@ -30,6 +30,7 @@ type SavedDialog struct {
 	Seq               uint32
 	Emergency         bool
 	Since             time.Time
+	Help              *SavedHelp `json:",omitempty"` // of an emergency call
 }
 
 const (
@@ -45,9 +46,15 @@ const (
 // save keeps the leg's dialog, once it is confirmed, and again whenever it changes.
 func (c *Call) save(l *leg) {
 	k := c.agent.o.Dialogs
-	if k == nil || !l.answered || l.over || c.state == Over || l.user == nil && l.trunk == nil {
+	if k == nil || !l.answered || l.over || c.state == Over || l.user == nil && l.trunk == nil && !c.emergency {
 		return
 	}
+	s := c.savedDialog(l)
+	l.saved = s.Key
+	k.Keep(s.Key, s)
+}
+
+func (c *Call) savedDialog(l *leg) SavedDialog {
 	d := l.dlg
 	s := SavedDialog{Key: d.key(), CallID: d.callID, Local: d.local.uri.String(), LocalTag: d.local.tag, Remote: d.remote.uri.String(),
 		RemoteTag: d.remote.tag, Target: d.target.String(), Seq: d.localSeq, Emergency: c.emergency, Since: c.began}
@@ -57,10 +64,15 @@ func (c *Call) save(l *leg) {
 	if l.trunk != nil {
 		s.Trunk = l.trunk.ID
 	} else {
-		s.User, s.Instance, s.Binding = l.user.ID, l.instance, l.binding
+		s.Instance, s.Binding = l.instance, l.binding
+		if l.user != nil {
+			s.User = l.user.ID
+		}
 	}
-	l.saved = s.Key
-	k.Keep(s.Key, s)
+	if c.emergency {
+		s.Help = c.savedHelp(l)
+	}
+	return s
 }
 
 // forget takes a dialog that is over out again.
@@ -92,10 +104,20 @@ func (s SavedDialog) dialog() (dialog, bool) {
 	return d, s.CallID != "" && s.Seq < 1<<30
 }
 
-// Restore takes the dialogs of the program's last life, and ends them: on trunks at once, on each phone when it is back
-// (PhoneBack). Call it once, when Trunks can connect. (An emergency call's dialog is to be re-established instead of
-// ended, with new media: here is the place.)
-func (a *Agent) Restore(list []SavedDialog) {
+// Restore takes the dialogs of the program's last life. Ordinary calls end: on trunks at once, on each phone when it is
+// back (PhoneBack). Emergency calls that were up are taken up again (resume.go); their IDs are returned. Call it once,
+// when Trunks can connect.
+func (a *Agent) Restore(list []SavedDialog) (resumed []string) {
+	if len(list) > 0 {
+		a.log.Warn("calls were up when the program ended", "dialogs", len(list))
+	}
+	resumed, list = a.resume(list)
+	a.bury(list)
+	return resumed
+}
+
+// bury ends dialogs.
+func (a *Agent) bury(list []SavedDialog) {
 	trunks := make(map[string][]SavedDialog)
 	users := make(map[string]bool)
 	a.mu.Lock()
@@ -119,9 +141,6 @@ func (a *Agent) Restore(list []SavedDialog) {
 		}
 	}
 	a.mu.Unlock()
-	if len(list) > 0 {
-		a.log.Warn("calls were up when the program ended: they are being hung up", "dialogs", len(list))
-	}
 	for id := range users {
 		a.endLost(id) // who is back already
 	}
@@ -199,7 +218,11 @@ func (a *Agent) endLost(userID string) {
 func (a *Agent) endSaved(s SavedDialog, c *stack.Conn) {
 	if d, ok := s.dialog(); ok {
 		a.log.Info("hangs up a call of the last life", "user", s.User, "trunk", s.Trunk)
-		c.Send(d.request(sip.BYE, c), func(*sip.Response, error) {})
+		if s.Help != nil && s.Help.Branch != "" {
+			a.endEarly(s, d, c)
+		} else {
+			c.Send(d.request(sip.BYE, c), func(*sip.Response, error) {})
+		}
 	}
 	a.o.Dialogs.Forget(s.Key)
 }

@@ -29,6 +29,9 @@ func (c *Conn) receive(raw []byte) bool {
 		} else {
 			// Late answers are normal, but nobody owes a stranger's connection any.
 			c.s.counters.StrayResponses.Add(1)
+			if c.s.o.OnStray != nil && c.Authenticated() && m.StatusCode/100 == 2 && m.CSeq().MethodName == sip.INVITE {
+				c.s.o.OnStray(c, m)
+			}
 			return c.Authenticated() || c.allow(time.Now())
 		}
 	case *sip.Request:

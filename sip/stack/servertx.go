@@ -22,6 +22,10 @@ type ServerTx struct {
 	onGone    func()
 }
 
+// Past is a transaction of the program's last life: it has had its final response, whatever is sent in it is dropped, and
+// it has no connection.
+func Past(req *sip.Request) *ServerTx { return &ServerTx{req: req, final: true} }
+
 // Conn is the connection that the request came on.
 func (t *ServerTx) Conn() *Conn { return t.conn }
 
