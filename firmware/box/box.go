@@ -65,6 +65,7 @@ type Box struct {
 	webhook   *webhook.Sender // nil: none
 	pinned    *pins
 	trace     *trace.Log // nil: none
+	desk      *deskBell
 	strays    strays
 	hardware
 	saving sync.Mutex // see saveBindings
@@ -72,7 +73,6 @@ type Box struct {
 	// What calls do for emergencies; nil: they do not.
 	ringer         notice.Ringer
 	messenger      notice.Messenger
-	takeOver       func(emergency.Emergency) bool // a call of the program's last life; false: it is lost
 	pins           func() []control.Pin
 	emergencyDrill func(context.Context, control.EmergencyDrillOrder, func(control.DrillStep)) error
 
@@ -175,6 +175,7 @@ func (b *Box) buildSIP() error {
 		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.cfg.Phones.MaxConnections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
 		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) }, Trace: b.tracer(),
+		OnStray: func(c *stack.Conn, r *stack.Response) { b.calls.Stray(c, r) },
 	})
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.trunkRoots, Log: b.log,
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
@@ -183,10 +184,11 @@ func (b *Box) buildSIP() error {
 		OnRegistered: func(userID string, _ int) { b.calls.PhoneBack(userID) }})
 	b.pinned = openPins(b.cfg.RunDir, b.log)
 	b.pins = b.pinned.list
+	b.desk = newDesk(b)
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
 		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
-		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep,
+		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep, OnCut: b.desk.ring,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	if b.ringer == nil {
 		b.ringer, b.messenger = bells{b}, bells{b}
@@ -229,8 +231,8 @@ func (b *Box) Run(ctx context.Context) error {
 	b.runHardware(under)
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
-	front.Go(func() error { b.restoreDialogs(); return nil })
-	b.resumeEmergencies()
+	b.resumeEmergencies(b.restoreDialogs())
+	under("security desk", b.desk.run)
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })
 	under("emergency housekeeping", b.tidyEmergencies)
 	under("notices", b.notices.Run)

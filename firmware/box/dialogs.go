@@ -25,15 +25,16 @@ func (d dialogs) Forget(key string) {
 	}
 }
 
-// restoreDialogs hangs up the calls of the program's last life: on trunks at once, on phones when they are back.
-func (b *Box) restoreDialogs() {
+// restoreDialogs hangs up the calls of the program's last life, on trunks at once, on phones when they are back. Emergency
+// calls are taken up again; their IDs are returned.
+func (b *Box) restoreDialogs() []string {
 	saved, unfit := snapshot.Load[b2bua.SavedDialog](b.snapshot, dialogsSection)
 	var list []b2bua.SavedDialog
 	for _, s := range saved {
 		list = append(list, s)
 	}
 	if len(list) > 0 || unfit > 0 {
-		b.log.Warn("calls of the program's last life are hung up", "dialogs", len(list), "unfit", unfit)
+		b.log.Warn("calls of the program's last life", "dialogs", len(list), "unfit", unfit)
 	}
-	b.calls.Restore(list)
+	return b.calls.Restore(list)
 }

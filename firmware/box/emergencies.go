@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"holdfast/firmware/control"
@@ -14,6 +15,7 @@ import (
 	"holdfast/firmware/notice"
 	"holdfast/firmware/record"
 	"holdfast/firmware/webhook"
+	"holdfast/sip/b2bua"
 )
 
 // onCard is the follower that writes emergency records to the card.
@@ -101,21 +103,23 @@ func (b *Box) tidyEmergencies(ctx context.Context) error {
 	}
 }
 
-// resumeEmergencies looks after the calls that the program's last life left running. Those that nobody takes over are
-// over: the notice says so until somebody acknowledges.
-func (b *Box) resumeEmergencies() {
+// resumeEmergencies looks after the calls that the program's last life left running. Those that nobody takes up are over:
+// the notice says so until somebody acknowledges, and the security desk rings.
+func (b *Box) resumeEmergencies(takenUp []string) {
 	for _, e := range b.journal.Open() {
-		if b.takeOver != nil && b.takeOver(e) {
-			continue
+		steps := []emergency.Step{{Kind: emergency.Restart, How: b2bua.TakenUp, Text: "the program was restarted during the call"}}
+		if !slices.Contains(takenUp, e.ID) {
+			b.log.Error("an emergency call was lost in a restart of the program", "call", e.ID, "display", e.Display())
+			steps = []emergency.Step{{Kind: emergency.Restart, Text: "the program was restarted during the call"},
+				{Kind: emergency.Ended, Text: "program restarted", How: "box"}}
 		}
-		b.log.Error("an emergency call was lost in a restart of the program", "call", e.ID, "display", e.Display())
-		for _, s := range []emergency.Step{
-			{Kind: emergency.Restart, Text: "the program was restarted during the call"},
-			{Kind: emergency.Ended, Text: "program restarted", How: "box"},
-		} {
+		for _, s := range steps {
 			if err := b.journal.Add(e.ID, s); err != nil {
 				b.log.Error("a step of an emergency call", "call", e.ID, "err", err)
 			}
+		}
+		if len(steps) > 1 && !e.Test {
+			b.desk.ring(e.ID)
 		}
 	}
 	b.pinned.table.Reconcile(time.Now(), func(id string) bool {

@@ -22,11 +22,12 @@ import (
 	"holdfast/firmware/emergency"
 	"holdfast/firmware/mode"
 	"holdfast/firmware/webhook"
+	"holdfast/sip/b2bua"
 )
 
 // emergencyBox is a box with all that keeps emergency calls and tells of them, and no phones. stop ends it; a new one in
 // the same folder is the next life of the program.
-func emergencyBox(t *testing.T, dir string, change func(*Box)) (b *Box, stop func()) {
+func emergencyBox(t *testing.T, dir string, change func(*Box), takenUp ...string) (b *Box, stop func()) {
 	t.Helper()
 	b = inMode(t, mode.Normal)
 	b.cfg = &config.Config{Name: "branch-7", DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run")}
@@ -42,7 +43,8 @@ func emergencyBox(t *testing.T, dir string, change func(*Box)) (b *Box, stop fun
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
-	b.resumeEmergencies()
+	b.desk = newDesk(b)
+	b.resumeEmergencies(takenUp)
 	runs := []func(context.Context) error{b.outbox.Run, b.records.Run, b.notices.Run, b.tidyEmergencies,
 		func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) }}
 	if b.webhook != nil {
@@ -99,16 +101,18 @@ func TestEmergencyOverRestartAndPowerCut(t *testing.T) {
 	onTheCard(t, b)
 	stop()
 
-	taken := ""
-	b, stop = emergencyBox(t, dir, func(b *Box) { b.takeOver = func(e emergency.Emergency) bool { taken = e.ID; return true } })
-	if e, _ := b.journal.Get("c1"); taken != "c1" || !e.Open() {
-		t.Errorf("%q was taken over: %+v", taken, e)
+	b, stop = emergencyBox(t, dir, nil, "c1")
+	if e, _ := b.journal.Get("c1"); !e.Open() || e.Steps[len(e.Steps)-1].How != b2bua.TakenUp || len(b.desk.cuts) != 0 {
+		t.Errorf("taken up: %+v", e)
 	}
 	stop()
 
 	b, stop = emergencyBox(t, dir, nil)
 	if s := b.emergencies(); len(s) != 1 || s[0].State != "ended" || !slices.Contains(s[0].Alarms, "the program was restarted during the call") {
 		t.Errorf("%+v", s)
+	}
+	if id := <-b.desk.cuts; id != "c1" {
+		t.Errorf("the security desk hears of %q", id)
 	}
 	begin(t, b, "c2", false)
 	onTheCard(t, b)

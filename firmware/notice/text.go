@@ -15,7 +15,7 @@ func warnings(e emergency.Emergency) (out []string) {
 		case s.Kind == emergency.NoTrunk && !noTrunk:
 			noTrunk = true
 			out = append(out, "The call did not get out: call for help from another phone.")
-		case s.Kind == emergency.Restart && !e.Open() && !lost:
+		case s.Kind == emergency.Restart && s.How == "" && !e.Open() && !lost:
 			lost = true
 			out = append(out, "The call was cut off.")
 		}

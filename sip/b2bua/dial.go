@@ -264,10 +264,7 @@ func (c *Call) trunkConn(in gotConn) {
 // dialTrunk sends the INVITE to the SBC: E.164, the box's own names, early offer (the box always makes one).
 func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	t := l.trunk
-	host := t.Domain
-	if host == "" {
-		host, _, _ = net.SplitHostPort(t.Address)
-	}
+	host := trunkHost(t)
 	self := conn.Contact().Addr().String()
 	number, id := c.outside.number, c.outside.caller
 	if c.dialsEmergency() {
@@ -285,6 +282,15 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(shownName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
 		remote: party{uri: to}, target: to, contact: contactFor(conn)}
 	return c.sendInvite(l, conn, assertedIdentity(id, self))
+}
+
+// trunkHost is the host part of URIs towards the SBC.
+func trunkHost(t *site.Trunk) string {
+	host := t.Domain
+	if host == "" {
+		host, _, _ = net.SplitHostPort(t.Address)
+	}
+	return host
 }
 
 // dropBranch gives a failed branch's ports and place on the trunk back at once.

@@ -16,10 +16,12 @@ import (
 	"holdfast/sip/stack"
 )
 
-// RingOrder is a call that the box itself makes to a user's phones: somebody has to hear something and press a key.
+// RingOrder is a call that the box itself makes, to a user's phones or to a number outside: somebody has to hear
+// something and press a key.
 type RingOrder struct {
 	ID      string // for the log
 	User    string // site.User.ID: all phones ring together, past do-not-disturb, forwarding and busy
+	Outside string // instead of User: E.164, over the first trunk that takes it
 	Name    string // shown as the caller
 	Number  string // shown as the caller's number
 	Prompt  Prompt // played, again and again, to who answers
@@ -49,7 +51,7 @@ const talkFor = 5 * time.Minute
 func (a *Agent) Ring(ctx context.Context, o RingOrder, on func(RingEvent)) error {
 	st := a.o.Site()
 	u, ok := st.UserByID(o.User)
-	if !ok {
+	if !ok && o.Outside == "" {
 		return fmt.Errorf("ring %s: %w", o.User, ErrNobodyThere)
 	}
 	a.mu.Lock()
@@ -61,7 +63,7 @@ func (a *Agent) Ring(ctx context.Context, o RingOrder, on func(RingEvent)) error
 	a.mu.Unlock()
 	defer a.wg.Done()
 	c := &Call{agent: a, id: "notice-" + o.ID, log: a.log.With("call", "notice-"+o.ID), site: st, emergency: true, wants: sdp.DefaultOffer(), began: time.Now(),
-		inbox: make(chan any, 128), done: make(chan struct{})}
+		inbox: make(chan any, 128), done: make(chan struct{}), gone: make(chan struct{})}
 	c.caller = &leg{call: c, name: "a"} // nobody
 	c.legs = []*leg{c.caller}
 	c.decision.CallerID = route.CallerID{Name: o.Name, Number: o.Number}
@@ -85,12 +87,11 @@ type ring struct {
 }
 
 func (r *ring) run(ctx context.Context, u *site.User) error {
-	for _, b := range registrar.Targets(r.agent.o.Bindings(u.ID)) {
-		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches {
-			if err := r.invitePhone(u, b, conn); err != nil {
-				r.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
-			}
-		}
+	if r.order.Outside != "" {
+		r.trunks = r.orderTrunks(r.site.Trunks())
+		r.nextTrunk()
+	} else {
+		r.ringUser(u)
 	}
 	if len(r.trying()) == 0 {
 		return ErrNobodyThere
@@ -120,7 +121,19 @@ func (r *ring) run(ctx context.Context, u *site.User) error {
 				giveUp.Reset(talkFor)
 			}
 			if r.taken == nil && len(r.trying()) == 0 {
-				return ErrNotTaken
+				if r.nextTrunk(); len(r.trying()) == 0 {
+					return ErrNotTaken
+				}
+			}
+		}
+	}
+}
+
+func (r *ring) ringUser(u *site.User) {
+	for _, b := range registrar.Targets(r.agent.o.Bindings(u.ID)) {
+		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches {
+			if err := r.invitePhone(u, b, conn); err != nil {
+				r.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			}
 		}
 	}
@@ -141,13 +154,20 @@ func (r *ring) invitePhone(u *site.User, b registrar.Binding, conn *stack.Conn) 
 	domain, id := r.site.Doc().Site.Domain, r.decision.CallerID
 	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(id.Name), uri: callerURI(id, domain), tag: stack.NewTag()},
 		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}}, target: target, contact: contactFor(conn)}
+	return r.send(l, conn, sip.NewHeader("Priority", "emergency")) // RFC 3261 §20.26
+}
+
+// send offers media to a branch and sends its INVITE.
+func (r *ring) send(l *leg, conn *stack.Conn, headers ...sip.Header) error {
 	l.use(conn)
 	body, err := l.offerCodecs(sdp.OfferTo(r.wants, nil), sdp.SendRecv)
 	if err != nil {
 		return err
 	}
 	req := l.dlg.request(sip.INVITE, conn)
-	req.AppendHeader(sip.NewHeader("Priority", "emergency")) // RFC 3261 §20.26
+	for _, h := range headers {
+		req.AppendHeader(h)
+	}
 	setSDP(req, body)
 	r.agent.addLeg(l)
 	l.invite, err = conn.Send(req, func(res *sip.Response, err error) {
@@ -164,7 +184,7 @@ func (r *ring) invitePhone(u *site.User, b registrar.Binding, conn *stack.Conn) 
 }
 
 // deliver puts a response into the inbox; false once nobody reads it any more.
-func (r *ring) deliver(in gotResponse) bool {
+func (r *ring) deliver(in any) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
@@ -174,9 +194,49 @@ func (r *ring) deliver(in gotResponse) bool {
 	return true
 }
 
+// nextTrunk asks for a connection to the next trunk that there is.
+func (r *ring) nextTrunk() {
+	for len(r.trunks) > 0 {
+		t := r.trunks[0]
+		r.trunks = r.trunks[1:]
+		victim, ok := r.takeTrunk(t)
+		if !ok {
+			continue
+		}
+		l, err := r.newBranch(stack.Trunk)
+		if err != nil {
+			r.agent.leaveTrunk(t)
+			r.log.Warn("cannot ring outside", "trunk", t.ID, "err", err)
+			continue
+		}
+		l.trunk, l.counted, l.pending = t, true, true
+		r.connectTrunk(t, victim, func(conn *stack.Conn, err error) { r.deliver(gotConn{l, conn, err}) })
+		return
+	}
+}
+
+// connected sends the INVITE to a trunk.
+func (r *ring) connected(in gotConn) {
+	l := in.leg
+	if l.pending = false; in.err != nil || l.cancelled {
+		return
+	}
+	id := route.CallerID{Number: r.order.Number, Name: r.order.Name}
+	self, host := in.conn.Contact().Addr().String(), trunkHost(l.trunk)
+	to := sip.Uri{Scheme: "sip", User: r.order.Outside, Host: host, UriParams: sip.NewParams()}
+	to.UriParams.Add("user", "phone")
+	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(id.Name), uri: callerURI(id, self), tag: stack.NewTag()},
+		remote: party{uri: to}, target: to, contact: contactFor(in.conn)}
+	if err := r.send(l, in.conn, assertedIdentity(id, self)...); err != nil {
+		r.log.Warn("cannot ring outside", "trunk", l.trunk.ID, "err", err)
+	}
+}
+
 // take handles one input; true when the call is over.
 func (r *ring) take(in any) bool {
 	switch in := in.(type) {
+	case gotConn:
+		r.connected(in)
 	case gotResponse:
 		r.answer(in.leg, in.res, in.err)
 	case gotRequest:
@@ -261,6 +321,9 @@ func (r *ring) hangUpAll() {
 	for _, l := range r.branches {
 		l.bye()
 		r.agent.dropLeg(l)
+		if l.counted {
+			r.agent.leaveTrunk(l.trunk)
+		}
 	}
 	r.media.Close()
 	for _, l := range r.branches {

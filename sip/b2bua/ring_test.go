@@ -146,3 +146,37 @@ func TestMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestRingOutside: the box calls a number over a trunk by itself; a trunk that fails leaves it to the next.
+func TestRingOutside(t *testing.T) {
+	w := newWorld(t, nil)
+	x1, x2 := w.sbc("sbc1"), w.sbc("sbc2")
+	end, events := make(chan error, 1), make(chan RingEvent, 4)
+	go func() {
+		end <- w.agent.Ring(t.Context(), RingOrder{ID: "1", Outside: "+13125550199", Name: "CUT OFF 911 ROOM 204", Number: "+12175550100", Prompt: EmergencyNotice, RingFor: deadline},
+			func(e RingEvent) { events <- e })
+	}()
+	x1.incoming(sip.INVITE).Reply(404, "Not Found")
+	in := x2.incoming(sip.INVITE)
+	if r := in.Request(); r.Recipient.User != "+13125550199" || r.From().Address.User != "+12175550100" || header(r, "p-asserted-identity") == "" {
+		t.Errorf("INVITE\n%s", r)
+	}
+	x2.answer(in, pcmu)
+	x2.acked()
+	if e := within(t, events, "taken"); e != RingTaken {
+		t.Errorf("event %d", e)
+	}
+	s, _ := w.media.last()
+	s.events <- MediaEvent{Leg: s.legs[len(s.legs)-1], Digit: '1'}
+	x2.bye()
+	if err := within(t, end, "the end"); err != nil {
+		t.Error(err)
+	}
+	w.trunks.mu.Lock()
+	w.trunks.down["sbc1"], w.trunks.down["sbc2"] = true, true
+	w.trunks.mu.Unlock()
+	err := w.agent.Ring(t.Context(), RingOrder{ID: "2", Outside: "+13125550199", Prompt: EmergencyNotice, RingFor: deadline}, func(RingEvent) {})
+	if !errors.Is(err, ErrNotTaken) {
+		t.Errorf("without a trunk: %v", err)
+	}
+}

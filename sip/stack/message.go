@@ -11,6 +11,9 @@ import (
 // Request lets the composition root name the type of OnAck's argument without a need for sipgo.
 type Request = sip.Request
 
+// Response is the same for OnStray's.
+type Response = sip.Response
+
 // NewTag returns a random From or To tag of 80 bits (RFC 3261 §19.3 asks for 32).
 func NewTag() string { return strings.ToLower(rand.Text()[:16]) }
 
