@@ -22,12 +22,17 @@ type pins struct {
 	table *elin.Table
 	path  string
 	log   *slog.Logger
-	mu    sync.Mutex // one save at a time, so that none overtakes a newer one
+
+	mu           sync.Mutex
+	free         sync.Cond // of mu: a save is over
+	busy         bool      // one at a time, so that none overtakes a newer one
+	asked, saved uint64    // the changes so far, and those that are in the copy
 }
 
 // openPins brings back the pins of the program's last life. What is wrong with them costs no call.
 func openPins(dir string, log *slog.Logger) *pins {
 	p := &pins{table: elin.New(elin.Options{}), path: filepath.Join(dir, "pins"), log: log}
+	p.free.L = &p.mu
 	data, err := os.ReadFile(p.path)
 	if err == nil {
 		err = p.table.Restore(time.Now(), data)
@@ -38,10 +43,29 @@ func openPins(dir string, log *slog.Logger) *pins {
 	return p
 }
 
-// save writes the copy; when it returns a kill of the program loses no pin. The rename leaves the old copy or the new.
+// save writes the copy; when it returns a kill of the program loses no pin of before it. Those who come while one is being
+// written share the next: fifty calls at once wait for two copies, not for fifty.
 func (p *pins) save() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asked++
+	for mine := p.asked; p.saved < mine; {
+		if p.busy {
+			p.free.Wait()
+			continue
+		}
+		p.busy = true
+		all := p.asked
+		p.mu.Unlock()
+		p.write()
+		p.mu.Lock()
+		p.busy, p.saved = false, all
+		p.free.Broadcast()
+	}
+}
+
+// write leaves the old copy or the new, whenever the program is killed.
+func (p *pins) write() {
 	temporary := p.path + ".new"
 	err := os.WriteFile(temporary, p.table.Export(time.Now()), 0o600)
 	if err == nil {

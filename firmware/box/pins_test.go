@@ -1,9 +1,12 @@
 package box
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,5 +83,27 @@ func TestEmergencySteps(t *testing.T) {
 		if string(ours) != string(theirs) {
 			t.Errorf("%s is %s", ours, theirs)
 		}
+	}
+}
+
+// TestPinsAreSavedTogether: whoever waited for a save finds its pin in the copy, however many came at once.
+func TestPinsAreSavedTogether(t *testing.T) {
+	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	p := openPins(dir, log)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			id := fmt.Sprint("c", i)
+			p.table.Pin(time.Now(), elin.Place{Trunk: "t", ELINs: []string{"+12175559000"}}, elin.Caller{User: id, CallID: id})
+			p.save()
+			data, err := os.ReadFile(filepath.Join(dir, "pins"))
+			if err != nil || !strings.Contains(string(data), `"`+id+`"`) {
+				t.Errorf("%s is not in the copy: %v", id, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := len(openPins(dir, log).list()); n != 50 {
+		t.Errorf("%d pins", n)
 	}
 }
