@@ -49,8 +49,8 @@ type Options struct {
 
 	OnLeg func(call, callID string) // a call has a leg with this Call-ID; called before its first message leaves. nil: nobody asks
 
-	SharedKeys bool // two phones may have each other's SRTP keys; Media must allow it too (shared.go)
-	OnCut func(call string) // an emergency call of the program's last life could not be taken up again
+	SharedKeys bool              // two phones may have each other's SRTP keys; Media must allow it too (shared.go)
+	OnCut      func(call string) // an emergency call of the program's last life could not be taken up again
 
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
