@@ -9,7 +9,7 @@ board=$1 program=$2 version=$3 commit=$4
 here=$PWD/board/$board common=$PWD/board/common
 [ -f "$here/board.conf" ] || { echo "no board is called \"$board\"; there are: $(cd board && echo */board.conf | sed 's,/board.conf,,g; s/common //')" >&2; exit 2; }
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y board/README.md)}
-export SOURCE_DATE_EPOCH E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C
+export SOURCE_DATE_EPOCH E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH E2FSCK_TIME=$SOURCE_DATE_EPOCH TZ=UTC LC_ALL=C
 umask 022
 limit=$((64 << 20))          # of the compressed image
 boot_file=$((20 << 20))      # fixed size of a slot's boot file
