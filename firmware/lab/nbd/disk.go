@@ -1,0 +1,198 @@
+// Package nbd is a disk that loses what a real one would lose when its power goes: a network block device (the NBD protocol, fixed
+// newstyle, as QEMU speaks it) with a write cache in memory. What was flushed is in the file; at a cut a random part of the
+// rest reaches it, one write of them torn at a sector's edge, and the others are gone.
+//
+// Killing a virtual machine alone proves nothing about flushes, because its host keeps what it wrote. What machine
+// uses the disk, and what must be on it afterwards, is not this package's job.
+package nbd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+)
+
+const sector = 512
+
+var errOutside = errors.New("outside of the disk")
+
+// Disk is the disk. Its methods are safe for concurrent use.
+type Disk struct {
+	mu      sync.Mutex
+	file    *os.File
+	size    int64
+	cached  map[int64]*[sector]byte // by sector number: what reads see before the file
+	pending []write                 // in order, since the last flush
+	dead    bool                    // cut: nothing more reaches the file
+	watched []*watch
+	flushes int
+}
+
+type write struct {
+	at   int64
+	data []byte
+}
+
+type watch struct {
+	text    []byte
+	written bool
+	flushed chan struct{}
+}
+
+// Open takes a raw image whose size is a multiple of 512 bytes.
+func Open(name string) (*Disk, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	st, err := f.Stat()
+	if err == nil && (st.Size() == 0 || st.Size()%sector != 0) {
+		err = fmt.Errorf("%s: %d bytes are no whole sectors", name, st.Size())
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	return &Disk{file: f, size: st.Size(), cached: map[int64]*[sector]byte{}}, nil
+}
+
+// Close gives the file back, without what was not flushed.
+func (d *Disk) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead = true
+	return d.file.Close()
+}
+
+// read fills p from an offset; both must be whole sectors.
+func (d *Disk) read(p []byte, at int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.inside(len(p), at); err != nil {
+		return err
+	}
+	if _, err := d.file.ReadAt(p, at); err != nil {
+		return fmt.Errorf("disk: %w", err)
+	}
+	if len(d.cached) == 0 {
+		return nil
+	}
+	for i := 0; i < len(p); i += sector {
+		if c := d.cached[(at+int64(i))/sector]; c != nil {
+			copy(p[i:], c[:])
+		}
+	}
+	return nil
+}
+
+// write puts p into the cache; it keeps p.
+func (d *Disk) write(p []byte, at int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.inside(len(p), at); err != nil {
+		return err
+	}
+	d.pending = append(d.pending, write{at, p})
+	for i := 0; i < len(p); i += sector {
+		d.cached[(at+int64(i))/sector] = (*[sector]byte)(p[i:])
+	}
+	for _, w := range d.watched {
+		w.written = w.written || bytes.Contains(p, w.text)
+	}
+	return nil
+}
+
+func (d *Disk) inside(n int, at int64) error {
+	if at < 0 || n%sector != 0 || at%sector != 0 || at > d.size-int64(n) {
+		return fmt.Errorf("disk: %d bytes at %d: %w", n, at, errOutside)
+	}
+	return nil
+}
+
+// flush makes everything that was written so far permanent.
+func (d *Disk) flush() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return errors.New("disk: no power")
+	}
+	if err := d.apply(d.pending); err != nil {
+		return err
+	}
+	d.pending, d.cached = nil, map[int64]*[sector]byte{}
+	d.flushes++
+	left := d.watched[:0]
+	for _, w := range d.watched {
+		if w.written {
+			close(w.flushed)
+		} else {
+			left = append(left, w)
+		}
+	}
+	d.watched = left
+	return nil
+}
+
+func (d *Disk) apply(writes []write) error {
+	for _, w := range writes {
+		if _, err := d.file.WriteAt(w.data, w.at); err != nil {
+			return fmt.Errorf("disk: %w", err)
+		}
+	}
+	return nil
+}
+
+// Flushed is closed when a write that holds the text has been flushed. Only writes from now on count.
+func (d *Disk) Flushed(text string) <-chan struct{} {
+	w := &watch{text: []byte(text), flushed: make(chan struct{})}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watched = append(d.watched, w)
+	return w.flushed
+}
+
+// Loss is what a cut did to the writes that were not flushed.
+type Loss struct{ Unflushed, Kept, Torn int }
+
+func (l Loss) String() string {
+	return fmt.Sprintf("%d writes not flushed: %d kept, %d torn, %d lost", l.Unflushed, l.Kept, l.Torn, l.Unflushed-l.Kept-l.Torn)
+}
+
+// Cut takes the power away: of the unflushed writes each is kept or lost by chance, and one is torn: a part of its sectors is
+// written, from the front or from the back. After it the disk takes nothing.
+func (d *Disk) Cut(r *rand.Rand) (Loss, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return Loss{}, errors.New("disk: no power")
+	}
+	d.dead = true
+	loss := Loss{Unflushed: len(d.pending)}
+	torn := -1
+	if len(d.pending) > 0 {
+		torn = r.IntN(len(d.pending))
+	}
+	var kept []write
+	for i, w := range d.pending {
+		sectors := len(w.data) / sector
+		switch {
+		case i == torn && sectors > 1:
+			n := (1 + r.IntN(sectors-1)) * sector
+			if r.IntN(2) == 0 {
+				w.data = w.data[:n]
+			} else {
+				w.at, w.data = w.at+int64(n), w.data[n:]
+			}
+			kept = append(kept, w)
+			loss.Torn++
+		case r.IntN(2) == 0:
+			kept = append(kept, w)
+			loss.Kept++
+		}
+	}
+	d.pending, d.cached = nil, nil
+	return loss, d.apply(kept)
+}

@@ -1,0 +1,181 @@
+// Package qemu is a board that can be bought nowhere: QEMU's virt machine with the card's image as its disk, started through
+// U-Boot like the real ones, with a panel of lights and buttons and a network that is a tap device.
+//
+// What lies on the card and what the box has to do is not its job. It needs qemu-system-aarch64; no KVM.
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"holdfast/firmware/lab/nbd"
+)
+
+// Config says what the machine is made of.
+type Config struct {
+	Dir   string // for its sockets and its console's log
+	UBoot string // u-boot.bin for -bios
+	Disk  *nbd.Disk
+	Tap   string // device that exists; "" for no network
+	MAC   string
+}
+
+// Machine is a machine that is switched on.
+type Machine struct {
+	On time.Time // when the power came
+
+	cmd     *exec.Cmd
+	listen  net.Listener
+	served  sync.WaitGroup
+	exited  chan struct{}
+	console *Console
+	panel   *panel
+}
+
+// Start switches it on.
+func Start(cfg Config) (*Machine, error) {
+	path := func(name string) string { return filepath.Join(cfg.Dir, name) }
+	for _, s := range []string{"disk.sock", "qmp.sock", "qtest.sock"} {
+		os.Remove(path(s)) // of the machine before
+	}
+	log, err := os.OpenFile(path("console.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("console log: %w", err)
+	}
+	m := &Machine{exited: make(chan struct{}), console: &Console{log: log, grown: make(chan struct{})}}
+	if m.listen, err = net.Listen("unix", path("disk.sock")); err != nil {
+		log.Close()
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	m.served.Go(func() { cfg.Disk.Serve(m.listen) })
+	network := []string{"-nic", "none"}
+	if cfg.Tap != "" {
+		network = []string{"-netdev", "tap,id=lan,ifname=" + cfg.Tap + ",script=no,downscript=no",
+			"-device", "virtio-net-pci,netdev=lan,romfile=,mac=" + cfg.MAC}
+	}
+	args := append([]string{"-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", "2", "-m", "512", "-display", "none", "-no-user-config", "-nodefaults",
+		"-bios", cfg.UBoot,
+		"-drive", "file=nbd+unix:///?socket=" + path("disk.sock") + ",format=raw,if=none,id=card,cache=writeback",
+		"-device", "virtio-blk-pci,drive=card,romfile=", "-device", "virtio-rng-pci,romfile=", "-device", "i6300esb", "-action", "watchdog=reset",
+		"-serial", "stdio",
+		"-qmp", "unix:" + path("qmp.sock") + ",server=on,wait=off",
+		"-qtest", "unix:" + path("qtest.sock") + ",server=on,wait=off", "-qtest-log", "/dev/null"}, network...)
+	m.cmd = exec.Command("qemu-system-aarch64", args...)
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	var complaints bytes.Buffer
+	m.cmd.Stdout, m.cmd.Stderr = m.console, &complaints
+	m.On = time.Now()
+	if err := m.cmd.Start(); err != nil {
+		m.listen.Close()
+		m.served.Wait()
+		log.Close()
+		return nil, fmt.Errorf("start QEMU: %w", err)
+	}
+	go func() {
+		m.cmd.Wait()
+		m.console.end(strings.TrimSpace(complaints.String()))
+		close(m.exited)
+	}()
+	if m.panel, err = openPanel(path("qmp.sock"), path("qtest.sock"), m.exited); err != nil {
+		m.PowerOff()
+		return nil, fmt.Errorf("%w\n%s", err, complaints.String())
+	}
+	return m, nil
+}
+
+// Console is what the machine says on its serial line.
+func (m *Machine) Console() *Console { return m.console }
+
+// PowerOff takes the power away, at once. What was not flushed is the disk's business.
+func (m *Machine) PowerOff() {
+	m.cmd.Process.Kill()
+	<-m.exited
+	if m.panel != nil {
+		m.panel.close()
+	}
+	m.listen.Close()
+	m.served.Wait()
+	m.console.log.Close()
+}
+
+// Console collects what is said.
+type Console struct {
+	mu    sync.Mutex
+	log   io.WriteCloser
+	text  []byte
+	ended string        // why nothing more comes
+	grown chan struct{} // closed and replaced when there is more
+}
+
+// Write implements io.Writer.
+func (c *Console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.log.Write(p) // for people only
+	c.text = append(c.text, p...)
+	close(c.grown)
+	c.grown = make(chan struct{})
+	return len(p), nil
+}
+
+func (c *Console) end(complaint string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = "QEMU has ended " + complaint
+	close(c.grown)
+	c.grown = make(chan struct{})
+}
+
+// Mark is the place up to which the console has come; Wait looks behind it.
+func (c *Console) Mark() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.text)
+}
+
+// Wait waits for a text behind a mark, and returns the place behind it.
+func (c *Console) Wait(ctx context.Context, mark int, text string) (int, error) {
+	for {
+		c.mu.Lock()
+		at := bytes.Index(c.text[mark:], []byte(text))
+		grown, ended := c.grown, c.ended
+		c.mu.Unlock()
+		if at >= 0 {
+			return mark + at + len(text), nil
+		}
+		if ended != "" {
+			return mark, errors.New(ended)
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return mark, fmt.Errorf("the console does not say %q: %w; its last words:\n%s", text, ctx.Err(), c.Tail(12))
+		}
+	}
+}
+
+// Count says how often a text stands behind a mark.
+func (c *Console) Count(mark int, text string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Count(c.text[mark:], []byte(text))
+}
+
+// Tail are the last lines.
+func (c *Console) Tail(n int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lines := strings.Split(strings.TrimRight(string(c.text), "\r\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
