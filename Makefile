@@ -104,5 +104,15 @@ flash: ## writes the image onto a card: make flash BOARD=rpi4 DEV=/dev/sdX; refu
 	@scripts/deps.sh flash
 	@scripts/image/flash.sh "$(DEV)" dist/image/$(BOARD)/card.img.zst
 
+qemu-test: host ## the real image in QEMU, through U-Boot from its card: calls, lights, buttons, bad updates, power cuts (root; installs QEMU); ARGS=--only=life
+	@scripts/deps.sh qemu-test
+	@$(MAKE) image BOARD=qemu-virt
+	@$(HOST)/holdfast-lab qemu-test --image dist/image/qemu-virt $(ARGS)
+
+powercut: host ## twenty power cuts at bad moments; ARGS=--seed=N repeats a run
+	@scripts/deps.sh qemu-test
+	@$(MAKE) image BOARD=qemu-virt
+	@$(HOST)/holdfast-lab qemu-test --image dist/image/qemu-virt --only cuts --cuts 20 $(ARGS)
+
 clean: ## removes what the build and the tests made
 	@rm -rf dist .cache

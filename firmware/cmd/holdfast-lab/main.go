@@ -2,7 +2,8 @@
 // phones, and the real box in its own process. `holdfast-lab demo` tells the story of an outage with them.
 //
 // Everything is on loopback addresses (127.0.0.10 to 127.0.0.60) with throw-away certificates: nothing is installed, no
-// privilege is needed, nothing leaves the machine. Linux only.
+// privilege is needed, nothing leaves the machine. Linux only. `holdfast-lab qemu-test` is the exception: it makes a
+// network namespace for itself, for which it needs root.
 //
 // Exit status: 0 all steps were as expected, 1 some were not, 2 the command line was wrong or the lab could not start.
 package main
@@ -29,6 +30,8 @@ const usage = `holdfast-lab: a whole branch on one machine
                         the messages of RFC 4475 and RFC 5118 against the box
   holdfast-lab bench-sip [--box FILE] [--phones 5000] [--rounds 3] [--rate 100] [--only holdfast|kamailio] [--highest=false]
                         registrations and calls against Kamailio and rtpengine, in turns
+  holdfast-lab qemu-test [--image DIR] [--cuts 3] [--seed N] [--only life|slots|cuts] [--dir DIR]
+                        the real image on an emulated board, with power cuts; needs root and qemu-system-aarch64
   holdfast-lab version  what this is
 
   --box FILE   the box's program (default: holdfast beside this one)
@@ -63,6 +66,8 @@ func run(ctx context.Context, args []string) int {
 		return runTorture(ctx, args[1:])
 	case "bench-sip":
 		return runBenchSIP(ctx, args[1:])
+	case "qemu-test":
+		return runQEMUTest(ctx, args[1:])
 	case "version":
 		fmt.Println("holdfast-lab", version, commit)
 		return 0

@@ -40,13 +40,25 @@ const (
 	mediaPorts       = 1000
 )
 
-// On loopback every address below is this machine's own (Linux).
-var (
-	boxPhones = netip.MustParseAddr("127.0.0.10") // towards the phones
-	boxTrunk  = netip.MustParseAddr("127.0.0.11") // towards the SBC
-	zoneAddrs = []netip.Addr{netip.MustParseAddr("127.0.0.20"), netip.MustParseAddr("127.0.0.21")}
-	sbcAddr   = netip.MustParseAddr("127.0.0.60")
-	firstDesk = netip.MustParseAddr("127.0.0.31")
+// Ground is where a branch stands: its addresses. All but the box's must be this machine's own.
+type Ground struct {
+	BoxPhones, BoxTrunk netip.Addr // towards the phones, towards the SBC
+	Zones               [2]netip.Addr
+	SBC                 netip.Addr
+	FirstDesk           netip.Addr // the other phones have the addresses after it
+}
+
+// On loopback every address is this machine's own (Linux).
+var loopback = Ground{
+	BoxPhones: netip.MustParseAddr("127.0.0.10"), BoxTrunk: netip.MustParseAddr("127.0.0.11"),
+	Zones: [2]netip.Addr{netip.MustParseAddr("127.0.0.20"), netip.MustParseAddr("127.0.0.21")},
+	SBC:   netip.MustParseAddr("127.0.0.60"), FirstDesk: netip.MustParseAddr("127.0.0.31"),
+}
+
+// Ports of a box that is a machine of its own, and where that keeps its files.
+const (
+	elsewherePort  = 5061
+	elsewhereMedia = 20000
 )
 
 // Branch is a running branch.
@@ -54,11 +66,12 @@ type Branch struct {
 	Dir     string
 	Zones   []*cloud.Zone
 	SBC     *sbc.SBC
-	Box     *appliance.Box
+	Box     *appliance.Box // nil: it is a machine of its own
 	People  []*Person
 	Metrics netip.AddrPort
 	Servers []phone.Server
 
+	ground                Ground
 	authority             *ca.Authority
 	phonesAddr, trunkAddr netip.AddrPort
 	mediaBase             int
@@ -75,7 +88,7 @@ func Start(dir, binary string) (b *Branch, err error) {
 	if binary, err = filepath.Abs(binary); err != nil {
 		return nil, fmt.Errorf("branch: %w", err)
 	}
-	b = &Branch{Dir: dir, People: people(), Box: &appliance.Box{Binary: binary, BootFile: filepath.Join(dir, "holdfast.toml"),
+	b = &Branch{Dir: dir, People: people(), ground: loopback, Box: &appliance.Box{Binary: binary, BootFile: filepath.Join(dir, "holdfast.toml"),
 		RunDir: filepath.Join(dir, "run"), LogFile: filepath.Join(dir, "box.log")}}
 	if err := b.Box.Check(); err != nil {
 		return nil, err
@@ -96,7 +109,7 @@ func Start(dir, binary string) (b *Branch, err error) {
 	if err := b.outside(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(b.writeSite(), b.writeBoot()); err != nil {
+	if err := errors.Join(b.writeSite(), b.writeBoot(settings{dataDir: filepath.Join(dir, "data"), runDir: b.Box.RunDir, log: "debug"})); err != nil {
 		return nil, err
 	}
 	if err := b.Box.Start(); err != nil {
@@ -106,9 +119,34 @@ func Start(dir, binary string) (b *Branch, err error) {
 	return b, nil
 }
 
+// Around builds what is around a box that is a machine of its own, and writes that box's files (Files) into dir. The
+// phones are on from the start. more is added to the boot file: what only a machine has, such as its network.
+func Around(dir string, ground Ground, more string) (b *Branch, err error) {
+	b = &Branch{Dir: dir, People: people(), ground: ground, Metrics: netip.MustParseAddrPort("127.0.0.1:9464"), mediaBase: elsewhereMedia,
+		phonesAddr: netip.AddrPortFrom(ground.BoxPhones, elsewherePort), trunkAddr: netip.AddrPortFrom(ground.BoxTrunk, elsewherePort+1)}
+	defer func() {
+		if err != nil {
+			b.Close()
+		}
+	}()
+	if err := b.outside(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(b.writeSite(), b.writeBoot(settings{dataDir: "/var/lib/holdfast", runDir: "/run/holdfast", log: "info", more: more})); err != nil {
+		return nil, err
+	}
+	b.phones()
+	return b, nil
+}
+
+// Files are the names of what the box needs, in Dir.
+func (b *Branch) Files() []string {
+	return []string{"holdfast.toml", "site.json", "phones.crt", "phones.key", "trunk.crt", "trunk.key", "roots.crt"}
+}
+
 // addresses chooses free ports for the box, whose listeners start later.
 func (b *Branch) addresses() (err error) {
-	for addr, into := range map[netip.Addr]*netip.AddrPort{boxPhones: &b.phonesAddr, boxTrunk: &b.trunkAddr, netip.MustParseAddr("127.0.0.1"): &b.Metrics} {
+	for addr, into := range map[netip.Addr]*netip.AddrPort{b.ground.BoxPhones: &b.phonesAddr, b.ground.BoxTrunk: &b.trunkAddr, netip.MustParseAddr("127.0.0.1"): &b.Metrics} {
 		l, err := net.Listen("tcp4", netip.AddrPortFrom(addr, 0).String())
 		if err != nil {
 			return fmt.Errorf("branch: address %v is not usable here: %w", addr, err)
@@ -128,11 +166,11 @@ func (b *Branch) outside() (err error) {
 	if err := b.authority.WriteRoots(filepath.Join(b.Dir, "roots.crt")); err != nil {
 		return err
 	}
-	phones, err := b.authority.Leaf([]string{boxName, Domain}, boxPhones)
+	phones, err := b.authority.Leaf([]string{boxName, Domain}, b.ground.BoxPhones)
 	if err != nil {
 		return err
 	}
-	trunk, err := b.authority.Leaf([]string{trunkTLS}, boxTrunk)
+	trunk, err := b.authority.Leaf([]string{trunkTLS}, b.ground.BoxTrunk)
 	if err != nil {
 		return err
 	}
@@ -143,7 +181,7 @@ func (b *Branch) outside() (err error) {
 	for _, p := range b.People {
 		passwords[p.Extension] = p.Password
 	}
-	for i, addr := range zoneAddrs {
+	for i, addr := range b.ground.Zones {
 		cert, err := b.authority.Leaf([]string{zoneName(i)}, addr)
 		if err != nil {
 			return err
@@ -157,11 +195,11 @@ func (b *Branch) outside() (err error) {
 		b.Servers = append(b.Servers, phone.Server{Name: z.Name(), Addr: z.SIP(), TLSName: zoneName(i)})
 	}
 	b.Servers = append(b.Servers, phone.Server{Name: BoxPlace, Addr: b.phonesAddr, TLSName: boxName})
-	cert, err := b.authority.Leaf([]string{sbcName}, sbcAddr)
+	cert, err := b.authority.Leaf([]string{sbcName}, b.ground.SBC)
 	if err != nil {
 		return err
 	}
-	b.SBC, err = sbc.Start(sbc.Config{Listen: netip.AddrPortFrom(sbcAddr, 0), Certificate: cert, Roots: b.authority.Pool(), BoxName: trunkTLS,
+	b.SBC, err = sbc.Start(sbc.Config{Listen: netip.AddrPortFrom(b.ground.SBC, 0), Certificate: cert, Roots: b.authority.Pool(), BoxName: trunkTLS,
 		Box: b.trunkAddr, BoxTLSName: trunkTLS, Domain: sbcName, Subscribers: subscribers(),
 		Voice: voice.Config{Codecs: []string{"pcmu"}, Suites: []string{AES80}, Hz: PSTNTone}})
 	return err
@@ -181,7 +219,7 @@ func (b *Branch) phones() {
 
 // NewPhone makes a phone of a person for a list of servers; the caller runs it.
 func (b *Branch) NewPhone(p *Person, servers ...phone.Server) *phone.Phone {
-	desk, instance := firstDesk, "urn:uuid:5d1c0a8e-0000-4000-8000-00000000"+p.Extension
+	desk, instance := b.ground.FirstDesk, "urn:uuid:5d1c0a8e-0000-4000-8000-00000000"+p.Extension
 	retry := 300 * time.Millisecond // phones do not try in step with each other
 	for range int(p.Extension[3] - '1') {
 		desk, retry = desk.Next(), retry+100*time.Millisecond
@@ -227,8 +265,8 @@ func (b *Branch) MendCloud() error {
 
 // Inside are texts that must never reach the SBC.
 func (b *Branch) Inside() (texts []string, keys [][]byte) {
-	texts = []string{boxPhones.String(), boxName, Domain, Agent, "5d1c0a8e"}
-	desk := firstDesk
+	texts = []string{b.ground.BoxPhones.String(), boxName, Domain, Agent, "5d1c0a8e"}
+	desk := b.ground.FirstDesk
 	for _, p := range b.People {
 		texts = append(texts, desk.String(), "sip:"+p.Extension+"@")
 		desk = desk.Next()
@@ -247,7 +285,10 @@ func (b *Branch) Close() error {
 		b.stopPhones()
 		b.owned.Wait()
 	}
-	err := b.Box.Stop()
+	var err error
+	if b.Box != nil {
+		err = b.Box.Stop()
+	}
 	if b.SBC != nil {
 		b.SBC.Close()
 	}

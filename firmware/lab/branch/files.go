@@ -45,16 +45,19 @@ func (b *Branch) writeSite() error {
 	return b.write("site.json", string(data)+"\n")
 }
 
+// settings are what differs between a box that is a process and one that is a machine.
+type settings struct{ dataDir, runDir, log, more string }
+
 // writeBoot writes a real boot file. Probe timing is the default; only the hold-off is shortened.
-func (b *Branch) writeBoot() error {
+func (b *Branch) writeBoot(s settings) error {
 	z := b.Zones
-	return b.write("holdfast.toml", fmt.Sprintf(`# Boot file of the lab's box: everything on loopback, throw-away certificates.
+	return b.write("holdfast.toml", fmt.Sprintf(`# Boot file of the lab's box, with throw-away certificates.
 name = "lab"
 data_dir = %q
 run_dir = %q
 
 [log]
-level = "debug"
+level = %q
 
 [phones]
 listen = %q
@@ -93,7 +96,7 @@ allow_unsigned = true
 
 [metrics]
 listen = %q
-`, filepath.Join(b.Dir, "data"), b.Box.RunDir, b.phonesAddr, b.trunkAddr, b.mediaBase, b.mediaBase+mediaPorts-1,
+`+s.more, s.dataDir, s.runDir, s.log, b.phonesAddr, b.trunkAddr, b.mediaBase, b.mediaBase+mediaPorts-1,
 		z[0].HTTPS(), HoldOff, z[0].SIP(), zoneName(0), z[1].SIP(), zoneName(1), b.Metrics))
 }
 

@@ -1,0 +1,154 @@
+package board
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"holdfast/firmware/lab/script"
+	"holdfast/firmware/lab/ua"
+	"holdfast/firmware/outbox"
+	"holdfast/firmware/record"
+)
+
+// cuts are losses of power while the box writes call records.
+func (r *rig) cuts() []script.Step {
+	var out []script.Step
+	for i := range r.o.Cuts {
+		out = append(out, script.Step{
+			Name: fmt.Sprintf("Power cut %d of %d, during call records", i+1, r.o.Cuts), Want: "every record that was on the card is there, and the box starts again",
+			Limit: 2 * bootLimit, Do: r.cutDuringCalls,
+		})
+	}
+	return out
+}
+
+// onCard is the longest time that a record may take to its flush here. A record that takes longer does not count as
+// acknowledged; that none did is a failure.
+const onCard = 20 * time.Second
+
+// cutDuringCalls makes calls, takes the power away at a random moment after some of their records have been flushed, and looks for
+// these on the card. Each call goes to a number of its own that nobody has, so that its record can be told from others.
+func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
+	if r.machine == nil {
+		if err := r.starts(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.outage(ctx); err != nil {
+		return err
+	}
+	caller := r.Person("1003").Phone
+	var acknowledged []string
+	for range 1 + r.random.IntN(5) {
+		number := r.nextNumber()
+		flushed := r.disk.Flushed(number)
+		if err := refused(ctx, caller, number); err != nil {
+			return err
+		}
+		select {
+		case <-flushed:
+			acknowledged = append(acknowledged, number)
+		case <-time.After(onCard):
+			n.Saw("the record of %s was not flushed in time", number)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if len(acknowledged) == 0 {
+		return errors.New("no record reached the card")
+	}
+	last, err := caller.Dial(r.nextNumber(), ua.DialOptions{}) // its record is being written, or not yet, when the power goes
+	if err != nil {
+		return err
+	}
+	pause(ctx, time.Duration(r.random.IntN(400))*time.Millisecond)
+	loss, err := r.cut()
+	if err != nil {
+		return err
+	}
+	n.Saw("%v", loss)
+	last.WaitEnd(ctx) // with its connection
+	kept, err := r.records(ctx)
+	if err != nil {
+		return err
+	}
+	for _, number := range acknowledged {
+		if !kept[number] {
+			return fmt.Errorf("the record of %s was on the card and is lost (%d others are there)", number, len(kept))
+		}
+	}
+	n.Saw("all %d records that were acknowledged are there", len(acknowledged))
+	return r.starts(ctx)
+}
+
+// nextNumber is a number outside that nobody has and nobody has dialled yet, as a user dials it.
+func (r *rig) nextNumber() string {
+	r.dialled++
+	return fmt.Sprintf("9121755%05d", 61000+r.dialled)
+}
+
+// refused makes a call that the SBC does not know a subscriber for.
+func refused(ctx context.Context, caller dialler, number string) error {
+	c, err := caller.Dial(number, ua.DialOptions{})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.Ended():
+	case <-c.Answered():
+		return fmt.Errorf("%s answered", number)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if c.Status() < 300 {
+		return fmt.Errorf("%s ended with %d", number, c.Status())
+	}
+	return nil
+}
+
+type dialler interface {
+	Dial(to string, o ua.DialOptions) (*ua.Call, error)
+}
+
+// records are the dialled numbers of the call records in the box's queue on the card.
+func (r *rig) records(ctx context.Context) (map[string]bool, error) {
+	r.looks++
+	dir := filepath.Join(r.o.Dir, fmt.Sprintf("kept-%d", r.looks))
+	if err := r.card.Kept(dir); err != nil {
+		return nil, err
+	}
+	box, err := outbox.Open(filepath.Join(dir, "outbox"), outbox.Options{})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for after := uint64(0); ; {
+		wait, done := context.WithTimeout(ctx, 100*time.Millisecond) // there is nothing to wait for: what is there is there at once
+		e, err := box.Next(wait, record.KindCall, after)
+		done()
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var c record.Call
+		if err := json.Unmarshal(e.Payload, &c); err != nil {
+			return nil, fmt.Errorf("record %s: %w", e.ID, err)
+		}
+		out[c.Dialled], after = true, e.ID.Seq
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

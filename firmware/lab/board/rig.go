@@ -1,0 +1,156 @@
+// Package board is the story of the real image on an emulated board: it starts from its card through U-Boot, phones outside register
+// and call through it, its lights and buttons work, versions that do not work are left again, and the power goes at bad moments.
+//
+// The machine is package qemu's, its disk nbd's, its card card's; branch and demo are the world around it.
+package board
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"holdfast/firmware/lab/branch"
+	"holdfast/firmware/lab/card"
+	"holdfast/firmware/lab/nbd"
+	"holdfast/firmware/lab/qemu"
+	"holdfast/firmware/lab/script"
+)
+
+// Options of a run.
+type Options struct {
+	Image string // folder that make image has filled
+	Dir   string // for everything that is made
+	Cuts  int    // power cuts
+	Seed  uint64 // of what is random
+	Only  string // part of the story: life, slots, cuts; "" for all
+}
+
+// rig is the board on the bench, and the world around it.
+type rig struct {
+	*branch.Branch
+	o       Options
+	random  *rand.Rand
+	card    *card.Card
+	disk    *nbd.Disk // nil: the machine is off
+	machine *qemu.Machine
+	mark    int           // place on the console where this start began
+	first   time.Duration // from power to the first accepted REGISTER
+	boots   int
+	dialled int // numbers that nobody has
+	looks   int // at the card's data
+}
+
+// bootLimit is far more than a start takes here: software emulation on a loaded machine.
+const bootLimit = 3 * time.Minute
+
+// network is what the boot file has beyond that of a box on loopback.
+var network = fmt.Sprintf("\n[network]\naddress = %q\n", Box.String()+prefix)
+
+func newRig(o Options) (*rig, error) {
+	if err := lan(); err != nil {
+		return nil, err
+	}
+	r := &rig{o: o, random: rand.New(rand.NewPCG(o.Seed, 0))}
+	var err error
+	if r.Branch, err = branch.Around(o.Dir, ground, network); err != nil {
+		return nil, err
+	}
+	if r.card, err = card.Copy(filepath.Join(o.Image, "card.img"), filepath.Join(o.Dir, "card.img")); err != nil {
+		r.close()
+		return nil, err
+	}
+	var files []string
+	for _, f := range r.Files() {
+		files = append(files, filepath.Join(o.Dir, f))
+	}
+	if err := errors.Join(r.card.Put(files...), r.card.PutText("log-to-console", "")); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// on switches the power on.
+func (r *rig) on() (err error) {
+	if r.disk, err = nbd.Open(r.card.File); err != nil {
+		return err
+	}
+	r.machine, err = qemu.Start(qemu.Config{Dir: r.o.Dir, UBoot: filepath.Join(r.o.Image, "u-boot.bin"), Disk: r.disk, Tap: tap, MAC: boxMAC})
+	if err != nil {
+		r.disk.Close()
+		r.disk = nil
+		return err
+	}
+	r.mark, r.boots = 0, r.boots+1
+	return nil
+}
+
+// cut takes the power away, and with it what the card had not made permanent.
+func (r *rig) cut() (nbd.Loss, error) {
+	if r.machine == nil {
+		return nbd.Loss{}, nil
+	}
+	loss, err := r.disk.Cut(r.random)
+	r.machine.PowerOff()
+	err = errors.Join(err, r.disk.Close())
+	r.machine, r.disk = nil, nil
+	return loss, err
+}
+
+// starts switches the power on and waits until the box says that it is up.
+func (r *rig) starts(ctx context.Context) error {
+	if err := r.on(); err != nil {
+		return err
+	}
+	return r.up(ctx)
+}
+
+// up waits until the box says so, and goes on behind it.
+func (r *rig) up(ctx context.Context) (err error) {
+	r.mark, err = r.machine.Console().Wait(ctx, r.mark, "holdfast is up")
+	return err
+}
+
+// served waits until a phone is registered at the box.
+func (r *rig) served(ctx context.Context, extension string) (time.Time, error) {
+	return r.Person(extension).Phone.WaitAt(ctx, branch.BoxPlace)
+}
+
+func (r *rig) close() {
+	r.cut()
+	if r.Branch != nil {
+		r.Branch.Close()
+	}
+}
+
+// Run tells the whole story. The first figure is the time from power to the first accepted REGISTER, 0 when there was none.
+func Run(ctx context.Context, o Options, w script.Watcher) (verdicts []script.Verdict, first time.Duration, err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, 0, fmt.Errorf("board: %w", err)
+	}
+	r, err := newRig(o)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.close()
+	var all []script.Step
+	for _, part := range []struct {
+		name  string
+		steps []script.Step
+	}{{"life", r.life()}, {"slots", r.slots()}, {"cuts", r.cuts()}} {
+		if o.Only == "" || o.Only == part.name {
+			all = append(all, part.steps...)
+		}
+	}
+	for i := range all {
+		if all[i].Limit == 0 {
+			all[i].Limit = bootLimit
+		}
+	}
+	verdicts = script.Run(ctx, all, w)
+	return verdicts, r.first, nil
+}

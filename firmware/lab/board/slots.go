@@ -1,0 +1,88 @@
+package board
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/firmware/lab/card"
+	"holdfast/firmware/lab/script"
+)
+
+// slots are versions that do not work, put into slot b as an update would: the box has to leave them again by itself.
+func (r *rig) slots() []script.Step {
+	tried := card.State{Slot: "b", Good: "a", Tries: 2, Failed: "0"}
+	return []script.Step{
+		{
+			Name: "A version whose kernel file is damaged", Want: "refused twice by its checksum, then the good slot again", Limit: 2 * bootLimit,
+			Do: func(ctx context.Context, n *script.Notes) error {
+				return r.falls(ctx, n, tried, func() error { return r.card.Damage("b") }, "slot b is damaged")
+			},
+		},
+		{
+			Name: "A version whose root cannot be mounted", Want: "two tries that end in a new start, then the good slot again", Limit: 2 * bootLimit,
+			Do: func(ctx context.Context, n *script.Notes) error {
+				mend := func() error {
+					whole, err := r.card.Get("slot-a/boot.img")
+					if err != nil {
+						return err
+					}
+					return errors.Join(r.card.PutBootFile("b", whole), r.card.WriteRoot(card.SlotB, make([]byte, 1<<20)))
+				}
+				return r.falls(ctx, n, tried, mend, "cannot be mounted")
+			},
+		},
+		{
+			Name: "A torn boot state", Want: "the file that is whole counts", Limit: bootLimit,
+			Do: func(ctx context.Context, n *script.Notes) error {
+				if _, err := r.cut(); err != nil {
+					return err
+				}
+				before, _, err := r.card.State()
+				if err != nil {
+					return err
+				}
+				if err := r.card.Tear(); err != nil {
+					return err
+				}
+				after, _, err := r.card.State()
+				if err != nil {
+					return err
+				}
+				n.Saw("state %d counts instead of %d", after.Seq, before.Seq)
+				return r.starts(ctx)
+			},
+		},
+	}
+}
+
+// falls prepares slot b, lets the box try it, and checks that it comes back to slot a after exactly two tries.
+func (r *rig) falls(ctx context.Context, n *script.Notes, s card.State, prepare func() error, symptom string) error {
+	if _, err := r.cut(); err != nil {
+		return err
+	}
+	if err := errors.Join(prepare(), r.card.SetState(s)); err != nil {
+		return err
+	}
+	if err := r.starts(ctx); err != nil {
+		return err
+	}
+	console := r.machine.Console()
+	tries, symptoms := console.Count(0, "holdfast: slot b holdfast.trial=1"), console.Count(0, symptom)
+	n.Saw("%d tries, %d times %q", tries, symptoms, symptom)
+	if tries != 2 || symptoms != 2 || console.Count(0, "holdfast: slot a") != 1 {
+		return fmt.Errorf("%d tries of slot b, %d symptoms, %d starts of slot a", tries, symptoms, console.Count(0, "holdfast: slot a"))
+	}
+	if _, err := r.cut(); err != nil {
+		return err
+	}
+	now, _, err := r.card.State()
+	if err != nil {
+		return err
+	}
+	if now.Slot != "a" || now.Good != "a" || now.Failed != "b" {
+		return fmt.Errorf("the boot state is %+v", now)
+	}
+	n.Saw("the state names slot b as failed")
+	return nil
+}
