@@ -81,11 +81,7 @@ func (b *Box) emergencyToCard(ctx context.Context, e emergency.Emergency, s emer
 		b.log.Error("a step of an emergency call is not on the card", "call", e.ID, "err", err)
 		return nil // trying again makes it no better
 	}
-	if _, err := b.outbox.Append(ctx, record.KindEmergency, text); err != nil {
-		return err
-	}
-	b.records.Emergency(text)
-	return nil
+	return b.records.Emergency(ctx, text)
 }
 
 // tidyEmergencies forgets records that are over and old.
@@ -237,7 +233,7 @@ func emergencyStatus(e emergency.Emergency) control.Emergency {
 
 // emergencyAlarms are what is wrong with the keeping and telling of emergency calls.
 func (b *Box) emergencyAlarms(now time.Time) (out []string) {
-	if n := b.journal.Behind(onCard); n > 0 && b.outbox.Stats().LastError != "" {
+	if n := b.journal.Behind(onCard); n > 0 && b.records.Stats().Fault != "" {
 		out = append(out, fmt.Sprintf("%d steps of emergency calls are in RAM only: the card cannot be written", n))
 	}
 	if n := b.journal.Dropped(); n > 0 {

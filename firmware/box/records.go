@@ -14,14 +14,14 @@ func (b *Box) buildRecords() (err error) {
 	if b.outbox, err = outbox.Open(filepath.Join(b.cfg.DataDir, "outbox"), outbox.Options{Log: b.log}); err != nil {
 		return err
 	}
-	b.records, err = record.New(b.outbox, record.Options{Dir: b.recordsDir(), Log: b.log})
+	b.records, err = record.New(record.Options{Dir: b.recordsDir(), Log: b.log})
 	return err
 }
 
 // callEnded turns what the call says of itself into its record.
 func (b *Box) callEnded(r b2bua.Record) {
 	c := record.Call{ID: r.ID, Start: r.Began, Answer: r.Answered, End: r.Ended, From: r.From, To: r.To, Dialled: r.Dialled,
-		Direction: direction(r), Emergency: r.Emergency, Mode: b.modes.state().Mode, Status: r.Status, EndCause: r.Cause, EndedBy: r.EndedBy}
+		Direction: direction(r), Kind: r.Kind, Emergency: r.Emergency, Mode: b.modes.state().Mode, Status: r.Status, EndCause: r.Cause, EndedBy: r.EndedBy}
 	for _, l := range r.Legs {
 		s := l.Stats
 		c.Legs = append(c.Legs, record.Leg{Side: l.Side, Party: l.Party, Codec: l.Codec, Suite: l.Suite, Status: l.Status,

@@ -73,8 +73,8 @@ func (b *Box) alarms(s control.Status, m mode.State, now time.Time) (out []strin
 	if !b.provisioned() {
 		out = append(out, "there is no site document: nobody can be served until the portal or a file brings one")
 	}
-	if lost := b.records.Stats().Dropped; lost > 0 {
-		out = append(out, fmt.Sprintf("%d call records were lost: is the card full or broken?", lost))
+	if lost := b.records.Stats().Lost; lost > 0 {
+		out = append(out, fmt.Sprintf("%d records were lost: is the card full or broken?", lost))
 	}
 	if s.Site.LastError != "" {
 		out = append(out, "site document: "+s.Site.LastError)

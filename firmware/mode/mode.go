@@ -101,4 +101,6 @@ type Evidence struct {
 	At      time.Time
 	RTT     time.Duration
 	Detail  string
+	// For how an outage is told later: when the row of equal outcomes began, and when the zone last answered (zero: never).
+	Since, LastAlive time.Time
 }

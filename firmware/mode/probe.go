@@ -1,6 +1,9 @@
 package mode
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind is how a zone was probed.
 type Kind uint8
@@ -21,6 +24,17 @@ func (k Kind) String() string {
 
 // MarshalText makes the kind its name in JSON.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a kind's name.
+func (k *Kind) UnmarshalText(text []byte) error {
+	for _, kind := range []Kind{SIP, HTTPS} {
+		if kind.String() == string(text) {
+			*k = kind
+			return nil
+		}
+	}
+	return fmt.Errorf("mode: there is no kind of probe %q", text)
+}
 
 // Verdict is what a zone is taken for.
 type Verdict uint8
@@ -46,6 +60,17 @@ func (v Verdict) String() string {
 // MarshalText makes the verdict its name in JSON.
 func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
+// UnmarshalText reads a verdict's name.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for _, verdict := range []Verdict{Unknown, Up, Down} {
+		if verdict.String() == string(text) {
+			*v = verdict
+			return nil
+		}
+	}
+	return fmt.Errorf("mode: there is no verdict %q", text)
+}
+
 // Probe is one probe's outcome.
 type Probe struct {
 	Zone   string
@@ -63,9 +88,12 @@ func (m *Machine) record(p Probe) bool {
 		return false
 	}
 	if e.Alive != p.Alive || e.At.IsZero() {
-		e.InARow = 0
+		e.InARow, e.Since = 0, p.At
 	}
 	e.InARow++
+	if p.Alive {
+		e.LastAlive = p.At
+	}
 	e.Alive, e.At, e.RTT, e.Detail = p.Alive, p.At, p.RTT, p.Detail
 	if e.InARow >= m.set.Missed {
 		e.Verdict = Down

@@ -4,15 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 )
-
-// Outbox is the durable queue (firmware/outbox). It must not wait.
-type Outbox interface {
-	AppendAsync(kind string, payload []byte) error
-}
 
 // waiting is how many lines may wait for the card.
 const waiting = 1024
@@ -25,31 +19,31 @@ type Options struct {
 	Log       *slog.Logger
 }
 
-// Log takes records. Its methods are safe for concurrent use and never wait.
+// Log takes records. Its methods are safe for concurrent use; Call and Mode never wait.
 type Log struct {
-	outbox  Outbox
-	log     *slog.Logger
-	lines   chan line
-	rows    map[string]*row
-	queued  atomic.Uint64
-	dropped atomic.Uint64
-	unfiled atomic.Uint64
+	log   *slog.Logger
+	lines chan line
+	rows  map[string]*row
+	filed atomic.Uint64
+	lost  atomic.Uint64
+	fault atomic.Pointer[string] // of the last write; nil: it went well
 }
 
 type line struct {
 	kind string
 	text []byte
+	done chan<- error // nil: nobody waits
 }
 
 // Stats counts since New.
 type Stats struct {
-	Queued  uint64 // went into the queue
-	Dropped uint64 // the queue did not take them
-	Unfiled uint64 // are missing in the files
+	Filed uint64 // are in the files
+	Lost  uint64 // are missing there: the card is slow, full or broken
+	Fault string // of the last write; "" when it went well
 }
 
 // New makes a Log; it touches nothing.
-func New(outbox Outbox, o Options) (*Log, error) {
+func New(o Options) (*Log, error) {
 	if o.FileBytes < 0 || o.Files < 0 || o.Dir == "" {
 		return nil, errors.New("record: no folder, or a negative limit")
 	}
@@ -62,7 +56,7 @@ func New(outbox Outbox, o Options) (*Log, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{outbox: outbox, log: o.Log, lines: make(chan line, waiting), rows: make(map[string]*row)}
+	l := &Log{log: o.Log, lines: make(chan line, waiting), rows: make(map[string]*row)}
 	for _, kind := range []string{KindCall, KindMode, KindEmergency} {
 		l.rows[kind] = &row{dir: o.Dir, kind: kind, bytes: o.FileBytes, files: o.Files, sync: kind == KindEmergency}
 	}
@@ -84,41 +78,50 @@ func (l *Log) Mode(c Change) {
 	l.add(KindMode, c)
 }
 
-// Emergency takes a step of an emergency call, as a line of JSON. It goes into the file only: who hands it over has put
-// it into the queue, and waited for that.
-func (l *Log) Emergency(text []byte) { l.file(KindEmergency, text) }
+// Emergency takes a step of an emergency call, as a line of JSON, and returns when it is safe on the card, or why it is not.
+func (l *Log) Emergency(ctx context.Context, text []byte) error {
+	done := make(chan error, 1)
+	select {
+	case l.lines <- line{KindEmergency, text, done}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (l *Log) add(kind string, v any) {
 	text, err := json.Marshal(v)
-	if err != nil {
-		l.drop(kind, fmt.Errorf("encode: %w", err))
-		return
+	if err == nil {
+		select {
+		case l.lines <- line{kind: kind, text: text}:
+			return
+		default:
+			err = errors.New("too many wait for the card")
+		}
 	}
-	if err := l.outbox.AppendAsync(kind, text); err != nil {
-		l.drop(kind, err)
-	} else {
-		l.queued.Add(1)
-	}
-	l.file(kind, text)
-}
-
-func (l *Log) file(kind string, text []byte) {
-	select {
-	case l.lines <- line{kind, text}:
-	default:
-		l.unfiled.Add(1)
-	}
+	l.drop(kind, err)
 }
 
 func (l *Log) drop(kind string, err error) {
 	// The first, and then ever fewer: a full card must not fill the log as well.
-	if n := l.dropped.Add(1); n&(n-1) == 0 {
+	if n := l.lost.Add(1); n&(n-1) == 0 {
 		l.log.Error("record is lost", "kind", kind, "err", err, "lost", n)
 	}
 }
 
 // Stats is a copy of the counters.
-func (l *Log) Stats() Stats { return Stats{l.queued.Load(), l.dropped.Load(), l.unfiled.Load()} }
+func (l *Log) Stats() Stats {
+	s := Stats{Filed: l.filed.Load(), Lost: l.lost.Load()}
+	if f := l.fault.Load(); f != nil {
+		s.Fault = *f
+	}
+	return s
+}
 
 // Run writes the files until ctx ends; what waits then is still written.
 func (l *Log) Run(ctx context.Context) error {
@@ -130,13 +133,22 @@ func (l *Log) Run(ctx context.Context) error {
 	failing := false
 	write := func(one line) {
 		err := l.rows[one.kind].write(one.text)
-		if err != nil {
-			l.unfiled.Add(1)
+		switch {
+		case one.done != nil:
+			one.done <- err
+		case err != nil:
+			l.drop(one.kind, err)
+		}
+		if err == nil {
+			l.filed.Add(1)
 		}
 		if (err != nil) != failing {
 			if failing = err != nil; failing {
+				text := err.Error()
+				l.fault.Store(&text)
 				l.log.Error("record files cannot be written", "err", err)
 			} else {
+				l.fault.Store(nil)
 				l.log.Info("record files are written again")
 			}
 		}

@@ -1,6 +1,5 @@
-// Package record keeps what happened: a line of JSON for every call and for every change of mode. Each goes into the
-// durable queue, for whoever collects them, and into a file on the card that people can read. A call never waits for
-// either: what finds no room is counted. Records hold who called whom, how it ended and how it sounded; never a key.
+// Package record keeps what happened: a line of JSON for every call, for every change of mode and for every step of a call
+// for help, in files on the card that people can read. A call never waits for them: what finds no room is counted. Records hold who called whom, how it ended and how it sounded; never a key.
 // What a record means for the outage report is firmware/report's job.
 package record
 
@@ -10,7 +9,7 @@ import (
 	"holdfast/firmware/mode"
 )
 
-// Kinds of records, in the queue and as names of their files.
+// Kinds of records: the names of their files.
 const (
 	KindCall      = "call"
 	KindMode      = "mode"
@@ -27,6 +26,7 @@ type Call struct {
 	To        string    `json:"to,omitempty"`      // who was reached
 	Dialled   string    `json:"dialled,omitempty"` // as it came
 	Direction Direction `json:"direction"`
+	Kind      string    `json:"kind,omitempty"` // how it was routed: user, trunk, emergency, reject
 	Emergency bool      `json:"emergency,omitempty"`
 	Mode      mode.Mode `json:"mode"`   // at the end of the call
 	Status    int       `json:"status"` // final SIP status that the caller got
@@ -83,6 +83,9 @@ type Evidence struct {
 	At      time.Time    `json:"at,omitzero"`
 	RTTMS   float64      `json:"rtt_ms,omitempty"`
 	Detail  string       `json:"detail,omitempty"`
+	// When the row of equal outcomes began, and when the zone last answered.
+	Since     time.Time `json:"since,omitzero"`
+	LastAlive time.Time `json:"last_alive,omitzero"`
 }
 
 // Drill is the drill that began or ended.
@@ -96,7 +99,7 @@ type Drill struct {
 func FromTransition(t mode.Transition) Change {
 	c := Change{At: t.At, From: t.From, To: t.To, Cause: t.Cause, Evidence: make([]Evidence, len(t.Evidence))}
 	for i, e := range t.Evidence {
-		c.Evidence[i] = Evidence{e.Zone, e.Kind, e.Verdict, e.Alive, e.InARow, e.At, Milliseconds(e.RTT), e.Detail}
+		c.Evidence[i] = Evidence{e.Zone, e.Kind, e.Verdict, e.Alive, e.InARow, e.At, Milliseconds(e.RTT), e.Detail, e.Since, e.LastAlive}
 	}
 	if t.Drill != nil {
 		c.Drill = &Drill{t.Drill.By, t.Drill.Users, t.Drill.Limit.Seconds()}

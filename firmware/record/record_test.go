@@ -1,7 +1,6 @@
 package record
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,30 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"holdfast/firmware/mode"
-	"holdfast/firmware/outbox"
 )
-
-// queue is an Outbox in RAM with room for so many.
-type queue struct {
-	mu   sync.Mutex
-	room int
-	got  []string
-}
-
-func (q *queue) AppendAsync(kind string, payload []byte) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.got) >= q.room {
-		return outbox.ErrFull
-	}
-	q.got = append(q.got, kind+" "+string(payload))
-	return nil
-}
 
 // finish lets a Log write all that waits.
 func finish(t *testing.T, l *Log) {
@@ -56,10 +36,9 @@ func read(t *testing.T, path string) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 }
 
-func TestWritesBoth(t *testing.T) {
+func TestWrites(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "records")
-	q := &queue{room: 10}
-	l, err := New(q, Options{Dir: dir})
+	l, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,10 +63,7 @@ func TestWritesBoth(t *testing.T) {
 	if got := read(t, filepath.Join(dir, "mode.jsonl")); got[0] != change {
 		t.Errorf("got  %s\nwant %s", got[0], change)
 	}
-	if len(q.got) != 2 || q.got[0] != "call "+lines[0] || q.got[1] != "mode "+change {
-		t.Errorf("%v", q.got)
-	}
-	if s := l.Stats(); s != (Stats{Queued: 2}) {
+	if s := l.Stats(); s != (Stats{Filed: 2}) {
 		t.Errorf("%+v", s)
 	}
 	info, err := os.Stat(filepath.Join(dir, "call.jsonl"))
@@ -96,18 +72,17 @@ func TestWritesBoth(t *testing.T) {
 	}
 }
 
-// TestNeverWaits: a full queue and a stuck card cost records, which are counted, and no time.
+// TestNeverWaits: a stuck card costs records, which are counted, and no time.
 func TestNeverWaits(t *testing.T) {
-	q := &queue{room: 5}
 	dir := t.TempDir()
-	l, err := New(q, Options{Dir: dir})
+	l, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range waiting + 100 { // nobody runs Run
 		l.Call(Call{ID: fmt.Sprint(n)})
 	}
-	if s := l.Stats(); s != (Stats{Queued: 5, Dropped: waiting + 95, Unfiled: 100}) {
+	if s := l.Stats(); s != (Stats{Lost: 100}) {
 		t.Errorf("%+v", s)
 	}
 	finish(t, l)
@@ -118,7 +93,7 @@ func TestNeverWaits(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	dir := t.TempDir()
-	l, err := New(&queue{room: 1000}, Options{Dir: dir, FileBytes: 1000, Files: 3})
+	l, err := New(Options{Dir: dir, FileBytes: 1000, Files: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +126,7 @@ func TestTornLine(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{\"id\":\"whole\"}\n{\"id\":\"to"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := New(&queue{room: 10}, Options{Dir: dir})
+	l, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,13 +143,13 @@ func TestCardFailsAndReturns(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder should be
 		t.Fatal(err)
 	}
-	l, err := New(&queue{room: 10}, Options{Dir: dir})
+	l, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Call(Call{ID: "lost"})
 	finish(t, l)
-	if s := l.Stats(); s.Unfiled != 1 || s.Queued != 1 {
+	if s := l.Stats(); s.Lost != 1 || s.Filed != 0 || s.Fault == "" {
 		t.Errorf("%+v", s)
 	}
 	if err := os.Remove(dir); err != nil {
@@ -187,52 +162,57 @@ func TestCardFailsAndReturns(t *testing.T) {
 	}
 }
 
-// TestEmergency: a step goes into its file as it is, and not into the queue a second time.
+// TestEmergency: a step is safe when Emergency returns, and what kept it from the card is said.
 func TestEmergency(t *testing.T) {
-	dir := t.TempDir()
-	q := &queue{room: 10}
-	l, err := New(q, Options{Dir: dir})
+	dir := filepath.Join(t.TempDir(), "records")
+	l, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Emergency([]byte(`{"call":"c1","seq":1}`))
-	finish(t, l)
-	if lines := read(t, filepath.Join(dir, "emergency.jsonl")); len(lines) != 1 || lines[0] != `{"call":"c1","seq":1}` || len(q.got) != 0 {
-		t.Errorf("%q, queue %q", lines, q.got)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := l.Emergency(cancelled(t), []byte("{}")); !errors.Is(err, context.Canceled) { // nobody writes, nobody waits for ever
+		t.Error(err)
 	}
+	<-l.lines
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder should be
+		t.Fatal(err)
+	}
+	if err := l.Emergency(t.Context(), []byte(`{"call":"c1","seq":1}`)); err == nil {
+		t.Error("a card that cannot be written has kept a step")
+	}
+	if s := l.Stats(); s.Fault == "" || s.Filed != 0 {
+		t.Errorf("%+v", s)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Emergency(t.Context(), []byte(`{"call":"c1","seq":1}`)); err != nil {
+		t.Error(err)
+	}
+	if lines := read(t, filepath.Join(dir, "emergency.jsonl")); len(lines) != 1 || lines[0] != `{"call":"c1","seq":1}` {
+		t.Errorf("%q", lines)
+	}
+	if s := l.Stats(); s != (Stats{Filed: 1}) {
+		t.Errorf("%+v", s)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func cancelled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
 
 func TestOptions(t *testing.T) {
 	for _, o := range []Options{{}, {Dir: "x", Files: -1}, {Dir: "x", FileBytes: -1}} {
-		if _, err := New(&queue{}, o); err == nil {
+		if _, err := New(o); err == nil {
 			t.Errorf("accepted %+v", o)
 		}
-	}
-}
-
-// TestThroughTheRealQueue: a record survives in the outbox and is delivered as it was written.
-func TestThroughTheRealQueue(t *testing.T) {
-	dir := t.TempDir()
-	box, err := outbox.Open(filepath.Join(dir, "outbox"), outbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := New(box, Options{Dir: filepath.Join(dir, "records")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Call(Call{ID: "c1", EndCause: "hangup"})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := errors.Join(box.Run(ctx), l.Run(ctx)); err != nil {
-		t.Fatal(err)
-	}
-	again, err := outbox.Open(filepath.Join(dir, "outbox"), outbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := again.Next(t.Context(), KindCall, 0)
-	if err != nil || !bytes.Contains(e.Payload, []byte(`"end_cause":"hangup"`)) {
-		t.Errorf("%s %v", e.Payload, err)
 	}
 }

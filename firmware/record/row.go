@@ -65,8 +65,23 @@ func (r *row) open() error {
 		f.Close()
 		return err
 	}
+	if r.sync && size == 0 { // what is safe in a file whose name a power cut loses is not
+		if err := syncFolder(r.dir); err != nil {
+			f.Close()
+			return err
+		}
+	}
 	r.f, r.size = f, size
 	return nil
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // shift makes room for a new current file and lets the oldest go.
