@@ -35,7 +35,6 @@ import (
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
-	"holdfast/sip/trace"
 	"holdfast/sip/trunk"
 )
 
@@ -64,9 +63,9 @@ type Box struct {
 	notices   *notice.Engine
 	webhook   *webhook.Sender // nil: none
 	pinned    *pins
-	trace     *trace.Log // nil: none
 	desk      *deskBell
-	strays    strays
+	watching
+	strays strays
 	hardware
 	saving sync.Mutex // see saveBindings
 
@@ -86,7 +85,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
 	err := errors.Join(b.openFolders(), b.loadCertificates())
-	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.listen} {
+	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.buildReports, b.listen} {
 		if err != nil {
 			break
 		}
@@ -181,7 +180,10 @@ func (b *Box) buildSIP() error {
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },
-		OnRegistered: func(userID string, _ int) { b.calls.PhoneBack(userID) }})
+		OnRegistered: func(userID string, phones int) {
+			b.calls.PhoneBack(userID)
+			b.reports.Phone(userID, phones, time.Now())
+		}})
 	b.pinned = openPins(b.cfg.RunDir, b.log)
 	b.pins = b.pinned.list
 	b.desk = newDesk(b)
@@ -231,6 +233,7 @@ func (b *Box) Run(ctx context.Context) error {
 	b.runHardware(under)
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
+	b.runWatching(under)
 	b.resumeEmergencies(b.restoreDialogs())
 	under("security desk", b.desk.run)
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })

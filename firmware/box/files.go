@@ -23,8 +23,11 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 		}
 	}
 	for _, c := range []struct{ what, cert, key string }{
-		{"phones", cfg.Phones.Certificate, cfg.Phones.Key}, {"trunk", cfg.Trunk.Certificate, cfg.Trunk.Key},
+		{"phones", cfg.Phones.Certificate, cfg.Phones.Key}, {"trunk", cfg.Trunk.Certificate, cfg.Trunk.Key}, {"syslog", cfg.Syslog.Certificate, cfg.Syslog.Key},
 	} {
+		if c.cert == "" {
+			continue
+		}
 		pair, err := certificate(c.what, c.cert, c.key)
 		if err != nil {
 			faults = append(faults, err)
@@ -36,11 +39,12 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 			warnings = append(warnings, warning)
 		}
 	}
-	for what, file := range map[string]string{"trunk": cfg.Trunk.Roots, "cloud": cfg.Cloud.Roots, "portal": cfg.Portal.Roots, "webhook": cfg.Webhook.Roots} {
+	for what, file := range map[string]string{"trunk": cfg.Trunk.Roots, "cloud": cfg.Cloud.Roots, "portal": cfg.Portal.Roots, "webhook": cfg.Webhook.Roots,
+		"report": cfg.Report.Roots, "homer": cfg.Homer.Roots, "syslog": cfg.Syslog.Roots} {
 		_, err := roots(what, file)
 		look(err)
 	}
-	for what, file := range map[string]string{"portal token": cfg.Portal.TokenFile, "webhook secret": cfg.Webhook.SecretFile} {
+	for what, file := range map[string]string{"portal token": cfg.Portal.TokenFile, "webhook secret": cfg.Webhook.SecretFile, "report secret": cfg.Report.SecretFile} {
 		if file == "" {
 			continue
 		}

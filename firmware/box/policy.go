@@ -122,7 +122,9 @@ func (b *Box) modeChanged(t mode.Transition) {
 	if err := b.snapshot.Put("mode", "mode", t.To); err != nil {
 		b.log.Error("mode is not saved", "err", err)
 	}
-	b.records.Mode(record.FromTransition(t))
+	change := record.FromTransition(t)
+	b.records.Mode(change)
+	b.reports.Change(change)
 	switch t.To {
 	case mode.Normal:
 		b.clearBindings()

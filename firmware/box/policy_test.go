@@ -10,7 +10,6 @@ import (
 
 	"holdfast/firmware/control"
 	"holdfast/firmware/mode"
-	"holdfast/firmware/outbox"
 	"holdfast/firmware/record"
 	"holdfast/firmware/snapshot"
 	"holdfast/sip/site"
@@ -136,12 +135,9 @@ func TestResume(t *testing.T) {
 
 // TestAlarms: what a person is told to look at, and when it is too early to say.
 func TestAlarms(t *testing.T) {
-	queue, err := outbox.Open(filepath.Join(t.TempDir(), "outbox"), outbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := inMode(t, mode.Normal)
-	if b.records, err = record.New(queue, record.Options{Dir: t.TempDir()}); err != nil {
+	var err error
+	if b.records, err = record.New(record.Options{Dir: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
 	b.site.Store(oneUser(t, site.RegisterInResilience))

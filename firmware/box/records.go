@@ -29,6 +29,7 @@ func (b *Box) callEnded(r b2bua.Record) {
 			RTTMS: record.Milliseconds(s.RTT), PeerLost: s.PeerLost, AuthFailed: s.AuthFailed, Replayed: s.Replayed})
 	}
 	b.records.Call(c)
+	b.reports.Call(c)
 }
 
 func direction(r b2bua.Record) record.Direction {

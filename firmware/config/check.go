@@ -15,6 +15,8 @@ func (r *reader) check(c *Config) {
 	r.checkCloud(c.Cloud)
 	r.checkSource(c)
 	r.checkWebhook(c.Webhook)
+	r.checkReport(c.Report)
+	r.checkWatchers(c)
 	r.checkNetwork(c.Network)
 	if w := c.Board.Watchdog; w != "auto" && w != "off" && !strings.HasPrefix(w, "/dev/") {
 		r.fail("board.watchdog", fmt.Sprintf("%q is no watchdog", w), `write "auto", "off" or the name of a device, such as "/dev/watchdog"`)

@@ -24,6 +24,9 @@ type Config struct {
 	Metrics netip.AddrPort // Prometheus, loopback only (default 127.0.0.1:9464; zero: off)
 	Network Network
 	Trace   Trace
+	Report  Report
+	Homer   Homer
+	Syslog  Syslog
 	Board   Board
 	Update  Update
 	Time    Time

@@ -97,7 +97,9 @@ func (r *reader) config() *Config {
 			SecretFile: r.text("webhook.secret_file", ""),
 			Roots:      r.text("webhook.roots", ""),
 		},
-		Trace: r.trace(),
+		Trace:  r.trace(),
+		Homer:  r.homer(),
+		Syslog: r.syslog(),
 		Board: Board{
 			Panel:    r.choice("board.panel", "auto", "auto", "none", "sim", "gpio"),
 			Watchdog: r.text("board.watchdog", "auto"),
@@ -106,6 +108,7 @@ func (r *reader) config() *Config {
 		Network: r.network(),
 		Time:    Time{Servers: r.hosts("time.servers", "ntp.example.com")},
 	}
+	c.Report = r.report(c.Webhook)
 	for _, key := range []string{"phones.listen", "trunk.listen"} {
 		if _, ok := r.value(key); !ok {
 			r.fail(key, "is missing", `write an IPv4 address and port, such as "10.0.0.5:5061"`)

@@ -12,6 +12,8 @@ func (c *Config) Resolve(dir string) {
 		&c.Portal.TokenFile, &c.Portal.Roots,
 		&c.Site.File,
 		&c.Webhook.SecretFile, &c.Webhook.Roots,
+		&c.Report.SecretFile, &c.Report.Roots,
+		&c.Homer.Roots, &c.Syslog.Roots, &c.Syslog.Certificate, &c.Syslog.Key,
 	} {
 		if *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(dir, *file)

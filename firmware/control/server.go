@@ -23,6 +23,7 @@ type Box interface {
 	Fetch(ctx context.Context, force bool) (string, error)
 	Emergencies
 	Traces
+	Reports
 	Front
 }
 
@@ -101,6 +102,7 @@ func handler(b Box) http.Handler {
 	})
 	handleEmergencies(mux, b)
 	handleTraces(mux, b)
+	handleReports(mux, b)
 	handlePanel(mux, b)
 	return mux
 }

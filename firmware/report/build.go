@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"holdfast/firmware/emergency"
@@ -68,7 +67,7 @@ func build(events []event, b background) *Report {
 	r.scenes(first, last, b.site)
 	r.phones(events, first, b.site, drill)
 	r.calls(events, last, b.site)
-	r.emergencies(b.emergencies)
+	r.emergencies(b.emergencies, b.site)
 	r.timeLine(events)
 	r.toDo(b.site)
 	return r
@@ -184,10 +183,7 @@ func (r *Report) phones(events []event, first *Scene, s *site.Site, drill *recor
 
 // userName is a user in words.
 func userName(s *site.Site, id string) string {
-	if u, ok := s.UserByID(id); ok {
-		return strings.TrimSpace(u.Name + " " + u.Extension)
-	}
-	return id
+	return cmp.Or(name(s, id), id)
 }
 
 // timeLine puts what happened in order. A busy branch's calls are in their own list.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast/firmware/record"
 	"holdfast/sip/site"
@@ -124,13 +125,19 @@ func unanswered(c record.Call) string {
 	return fmt.Sprintf("status %d", c.Status)
 }
 
-// name is whose number or ID this is, where the site knows it.
+// name is whose number or ID this is, where the site knows it: "Ann Adams 1001".
 func name(s *site.Site, number string) string {
-	if u, ok := s.UserByID(number); ok {
-		return u.Name
+	u, ok := s.UserByID(number)
+	if !ok {
+		u, ok = s.Lookup(number)
 	}
-	if u, ok := s.Lookup(number); ok {
-		return u.Name
+	if !ok {
+		return ""
 	}
-	return ""
+	return strings.TrimSpace(u.Name + " " + u.Extension)
+}
+
+// Parties are the caller and the called in words: who it was where the site knows, the number otherwise.
+func (c *Call) Parties() (from, to string) {
+	return cmp.Or(c.FromName, c.From, "unknown"), cmp.Or(c.ToName, c.Dialled, "unknown")
 }

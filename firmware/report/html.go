@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -29,7 +28,7 @@ func (r *Report) HTML(w io.Writer) error {
 	if err != nil {
 		zone = time.UTC
 	}
-	page, err := template.New("report").Funcs(funcs(zone)).Parse(pageText)
+	page, err := template.New("report").Funcs(funcs(zone, r.Ended.Sub(r.Began))).Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -43,13 +42,20 @@ func (r *Report) HTML(w io.Writer) error {
 	return nil
 }
 
-func funcs(zone *time.Location) template.FuncMap {
+// manyDays is when a clock alone no longer says when.
+const manyDays = 20 * time.Hour
+
+func funcs(zone *time.Location, lasted time.Duration) template.FuncMap {
+	clock := "15:04:05"
+	if lasted > manyDays {
+		clock = "2 Jan 15:04:05"
+	}
 	return template.FuncMap{
 		"clock": func(t time.Time) string {
 			if t.IsZero() {
 				return "—"
 			}
-			return t.In(zone).Format("15:04:05")
+			return t.In(zone).Format(clock)
 		},
 		"day":     func(t time.Time) string { return t.In(zone).Format("Monday, 2 January 2006") },
 		"zone":    func(t time.Time) string { return t.In(zone).Format("MST") },
@@ -57,10 +63,8 @@ func funcs(zone *time.Location) template.FuncMap {
 		"seconds": func(s float64) string { return span(time.Duration(s * float64(time.Second))) },
 		"percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) },
 		"sign":    sign,
-		"lower":   strings.ToLower,
-		"party": func(name, number string) string {
-			return strings.TrimSpace(name + " " + number)
-		},
+		"from":    func(c Call) string { from, _ := c.Parties(); return from },
+		"to":      func(c Call) string { _, to := c.Parties(); return to },
 	}
 }
 

@@ -123,8 +123,9 @@ func (r *Report) bars(x func(time.Time) float64) []bar {
 		if c.Emergency {
 			class = "help"
 		}
+		from, to := c.Parties()
 		out = append(out, bar{left, callsTop + float64(row)*callsHeight/rows, right - left, class,
-			fmt.Sprintf("%s to %s: %s", strings.TrimSpace(c.FromName+" "+c.From), strings.TrimSpace(c.ToName+" "+c.Dialled), c.Outcome)})
+			fmt.Sprintf("%s to %s: %s", from, to, c.Outcome)})
 	}
 	return out
 }

@@ -129,8 +129,8 @@ const (
 type Call struct {
 	record.Call
 	Outcome  string  `json:"outcome"`
-	Why      string  `json:"why,omitempty"` // in words, of what was not answered
-	FromName string  `json:"from_name,omitempty"`
+	Why      string  `json:"why,omitempty"`       // in words, of what was not answered
+	FromName string  `json:"from_name,omitempty"` // name and extension
 	ToName   string  `json:"to_name,omitempty"`
 	Loss     float64 `json:"loss"` // of the worse leg, 0 to 1
 }

@@ -33,6 +33,7 @@ func commands() []command {
 		{"ack", "NAME", "take note of emergency calls", ack},
 		{"pins", "[--json]", "show whom a PSAP that calls back reaches", pins},
 		{"emergency", "log|drill", "show emergency calls; make a test call", emergencyCommand},
+		{"report", "[list|show ID]", "tell what an outage or a drill was", reportCommand},
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
 		{"example", "", "print a commented boot file to begin with", example},
