@@ -57,9 +57,9 @@ func victim(dir string) error {
 	}
 	c.Begin(mode.Normal, time.Now())
 	for {
-		began := time.Now()
-		c.Change(moved(began, mode.Normal, mode.Resilience))
-		fmt.Println("began", began.UTC().Format(idFormat))
+		c.Change(moved(time.Now(), mode.Normal, mode.Resilience))
+		id := c.Status().Open // of the one that the last kill cut off, where there is one: the outage goes on
+		fmt.Println("began", id)
 		for k := range 5 {
 			c.Phone(fmt.Sprint("u", 1001+k), 1, time.Now())
 			c.Call(record.Call{ID: fmt.Sprint("c", k), Kind: "reject", Status: 404, Start: time.Now(), End: time.Now()})
@@ -69,7 +69,7 @@ func victim(dir string) error {
 		for c.Status().Due > 0 {
 			time.Sleep(100 * time.Microsecond)
 		}
-		fmt.Println("safe", began.UTC().Format(idFormat))
+		fmt.Println("safe", id)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestKill(t *testing.T) {
 		}
 		cmd.Wait()
 	}
-	if len(began) < 12 || len(safe) < 6 {
+	if len(began) < 6 || len(safe) < 6 {
 		t.Fatalf("only %d incidents, %d reports", len(began), len(safe))
 	}
 
@@ -150,7 +150,7 @@ func TestKill(t *testing.T) {
 	}
 	for id := range safe {
 		r, err := c.Get(id)
-		if err != nil || r.Phones.Came != 5 || r.Calls.Total != 5 || r.Restarts != 0 {
+		if err != nil || r.Phones.Came != 5 || r.Calls.Total != 5 {
 			t.Errorf("%s: %+v %v", id, r, err)
 		}
 		if delivered["report-b-"+id] == 0 {

@@ -27,14 +27,15 @@ type story struct {
 	*branch.Branch
 	screen *script.Screen
 
-	cut     time.Time // when the cloud was cut
+	cut     time.Time            // when the cloud was cut
+	arrived map[string]time.Time // on the box, by extension
 	mended  time.Time
 	running [2]*ua.Call // the call that lives through the return of the cloud
 }
 
 // Steps tells the story on a branch. screen gets what happens between the steps.
 func Steps(b *branch.Branch, screen *script.Screen) []script.Step {
-	s := &story{Branch: b, screen: screen}
+	s := &story{Branch: b, screen: screen, arrived: make(map[string]time.Time)}
 	var all []script.Step
 	for _, part := range [][]script.Step{s.normal(), s.outage(), s.inside(), s.outsideWorld(), s.help(), s.unhappy(), s.homecoming()} {
 		all = append(all, part...)

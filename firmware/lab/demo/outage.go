@@ -109,6 +109,7 @@ func (s *story) outage() []script.Step {
 					if err != nil {
 						return err
 					}
+					s.arrived[p.Extension] = at
 					if first.IsZero() || at.Before(first) {
 						first = at
 					}
@@ -242,6 +243,10 @@ func (s *story) homecoming() []script.Step {
 		{
 			Name: "The box has kept records", Want: "one for each call, with its status, legs and packets, and each change of mode",
 			Do: s.kept,
+		},
+		{
+			Name: "The box tells what happened", Want: "a report whose times, phones, calls and calls for help are those that the lab knows of",
+			Do: s.report,
 		},
 		{
 			Name: "An engineer looks at each call", Want: "a ladder of its messages, without a key or a password",
