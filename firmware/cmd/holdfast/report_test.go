@@ -16,7 +16,7 @@ import (
 func aReport() *report.Report {
 	return &report.Report{ID: "20260301T120000.000Z", Kind: report.Outage, Site: report.Site{Name: "Springfield\x1b[31m", TimeZone: "America/Chicago"}, Began: ago(time.Hour), Ended: ago(time.Minute),
 		Detection: report.Detection{Seconds: 7.5}, ToDo: []string{"1 of 5 users had no phone here: Erin Ek 1005. Check that the box is the last server in these phones' settings."},
-		Phones:    report.Phones{Expected: 5, Came: 4, FirstS: 8.1, LastS: 12},
+		Phones: report.Phones{Expected: 5, Came: 4, FirstS: 8.1, LastS: 12},
 		Calls: report.Calls{Total: 3, Answered: 1, Missed: 1, Rejected: 1, Reasons: []report.Reason{{Status: 404, Text: "nobody has this number", Calls: 1}},
 			List: []report.Call{{Call: record.Call{Start: ago(30 * time.Minute), From: "+12175550142", Dialled: "1001"}, Outcome: report.Missed, ToName: "Ann Adams 1001", Why: "the caller gave up"}}},
 		Emergencies: []report.Emergency{{Title: "911 ROOM 204", At: ago(20 * time.Minute), Caller: "Ann", ELIN: "+12175559000", Trunk: "sbc-a", Answered: ago(20*time.Minute - 1500*time.Millisecond),
