@@ -8,7 +8,10 @@ MAKEFLAGS += --no-print-directory
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-STAMP := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+# The commit's time, in Unix seconds: the box's clock is never set before it.
+BUILT ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export BUILT
+STAMP := -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.buildTime=$(BUILT)
 # Nothing of the machine may get into the bytes: no paths, no build id, no state of the work tree.
 RELEASE := -trimpath -buildvcs=false -ldflags "-s -w -buildid= $(STAMP)"
 

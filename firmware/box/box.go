@@ -234,6 +234,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("outbox", b.outbox.Run)
 	under("records", b.records.Run)
 	b.runWatching(under)
+	under("clock", b.rememberTime)
 	b.resumeEmergencies(b.restoreDialogs())
 	under("security desk", b.desk.run)
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })

@@ -31,7 +31,15 @@ func (b *Box) buildHealth() error {
 
 // probeSIP is a phone that asks for OPTIONS over TLS. Whatever comes back says that somebody is there: also a connection that is
 // closed because a flood has taken all places. A flood must not make the watchdog reset the box.
-func (b *Box) probeSIP(ctx context.Context) error { return askOptions(ctx, b.stack.Addr(stack.Access)) }
+//
+// While the listener's address is not there (no cable, another machine has it) nobody can ask; a restart would not bring it.
+func (b *Box) probeSIP(ctx context.Context) error {
+	at := b.stack.Addr(stack.Access)
+	if !here(at.Addr()) {
+		return nil
+	}
+	return askOptions(ctx, at)
+}
 
 func askOptions(ctx context.Context, at netip.AddrPort) error {
 	if at.Addr().IsUnspecified() {

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/firmware/control"
 	"holdfast/firmware/mode"
+	"holdfast/firmware/netcfg"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
@@ -43,6 +44,7 @@ func (b *Box) Status() control.Status {
 		s.Events = append(s.Events, control.ModeEvent{At: t.At, From: t.From.String(), To: t.To.String(), Cause: t.Cause, Evidence: zones(t.Evidence)})
 	}
 	s.Alarms = append(b.emergencyAlarms(now), b.alarms(s, m, now)...)
+	s.Alarms = append(s.Alarms, machineAlarms(netcfg.Dir, b.listeners(), now)...)
 	s.Alarms = append(s.Alarms, b.boardAlarms()...)
 	if s.Alarms == nil {
 		s.Alarms = []string{} // a list in JSON too

@@ -232,11 +232,11 @@ func TestLargeStepIsConfirmed(t *testing.T) {
 			t.Errorf("off by %s: %+v", f.off(), got)
 		}
 		s.set(map[string]time.Duration{"a": 2 * time.Hour}) // another lie: the count begins anew
-		time.Sleep(2 * firstEvery)
+		time.Sleep(2 * again)
 		if state(); f.off() != 0 {
 			t.Errorf("off by %s", f.off())
 		}
-		time.Sleep(firstEvery)
+		time.Sleep(again)
 		if got := state(); f.off() != 2*time.Hour || got.Error != "" {
 			t.Errorf("off by %s: %+v", f.off(), got)
 		}

@@ -14,7 +14,8 @@ import (
 
 // Rhythm and limits.
 const (
-	firstEvery = 10 * time.Second // until the time is known; doubled up to retryMost
+	retryFirst = 2 * time.Second  // without an answer; doubled up to retryMost
+	again      = 10 * time.Second // when a large step needs confirming
 	retryMost  = 5 * time.Minute
 	pollEvery  = 15 * time.Minute
 	slewMost   = 200 * time.Millisecond // more is set at once
@@ -118,24 +119,24 @@ func (k *Keeper) Update(servers []string, gateway string) {
 
 // Run asks until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	retry := firstEvery
+	retry := retryFirst
 	for {
 		ok := k.poll(ctx)
 		k.tell()
 		wait := pollEvery
 		if len(k.seen) > 0 {
-			wait = firstEvery
+			wait = again
 		} else if !ok {
 			wait, retry = retry, min(2*retry, retryMost)
 		}
 		if ok {
-			retry = firstEvery
+			retry = retryFirst
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-k.wake:
-			retry = firstEvery
+			retry = retryFirst
 		case <-time.After(wait):
 		}
 	}

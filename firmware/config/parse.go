@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// DefaultDataDir is where the image has its data partition.
+const DefaultDataDir = "/var/lib/holdfast"
+
 // MaxSize is the largest boot file that Parse reads, in bytes.
 const MaxSize = 64 << 10
 
@@ -50,7 +53,7 @@ func clean(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\
 func (r *reader) config() *Config {
 	c := &Config{
 		Name:    r.text("name", "holdfast"),
-		DataDir: r.text("data_dir", "/var/lib/holdfast"),
+		DataDir: r.text("data_dir", DefaultDataDir),
 		RunDir:  r.text("run_dir", "/run/holdfast"),
 		Log: Log{
 			Level:  r.choice("log.level", "info", "debug", "info", "warn", "error"),

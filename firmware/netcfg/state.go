@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// Dir is the helper's own folder, in RAM: the daemon may read it, and nobody but root may write.
+const Dir = "/run/holdfast-net"
+
 // StateName is the state's file in the helper's own run folder.
 const StateName = "network.json"
 

@@ -251,13 +251,25 @@ func TestDial(t *testing.T) {
 
 func TestListenErrors(t *testing.T) {
 	s := New(Options{})
-	for _, addr := range []string{"[::1]:0", "192.0.2.1:5061"} {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, addr := range []string{"[::1]:0", taken.Addr().String()} {
 		if err := s.Listen(Access, netip.MustParseAddrPort(addr), &tls.Config{}); err == nil {
 			t.Errorf("listening on %s", addr)
 		}
 	}
 	if s.Addr(Access).IsValid() {
 		t.Error("an address without a listener")
+	}
+	// An address may come later: a cable that is plugged in, a conflict that ends.
+	if err := s.Listen(Access, netip.MustParseAddrPort("192.0.2.1:5061"), &tls.Config{}); err != nil {
+		t.Error(err)
+	}
+	for _, l := range s.listeners {
+		l.l.Close()
 	}
 }
 

@@ -2,8 +2,10 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 )
 
 // Network is where a Stack listens and dials. The machine's own is TCP over IPv4; a test may bring one in memory, whose
@@ -14,11 +16,25 @@ type Network interface {
 	Dial(ctx context.Context, local netip.Addr, remote string) (net.Conn, error)
 }
 
+// ipFreeBind lets a listener be there before its address is (ip(7), IP_FREEBIND): a cable that is plugged in late, or an
+// address that another machine has for a while, must not keep the program from starting.
+const ipFreeBind = 15
+
 // machine is the network of the machine, its packets marked (RFC 2474).
 type machine struct{ dscp int }
 
 func (m machine) Listen(addr netip.AddrPort) (net.Listener, error) {
-	lc := net.ListenConfig{Control: dscpControl(m.dscp)}
+	mark := dscpControl(m.dscp)
+	lc := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
+		var err error
+		if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipFreeBind, 1) }); e != nil || err != nil {
+			return errors.Join(e, err)
+		}
+		if mark == nil {
+			return nil
+		}
+		return mark(network, address, c)
+	}}
 	return lc.Listen(context.Background(), "tcp4", addr.String())
 }
 

@@ -14,8 +14,8 @@ import (
 	_ "time/tzdata" // the board has no zone files; the site document names a zone
 )
 
-// Set by the linker (make build).
-var version, commit = "dev", ""
+// Set by the linker (make build); buildTime in Unix seconds.
+var version, commit, buildTime = "dev", "", ""
 
 // command is one word of the command line.
 type command struct {
@@ -36,6 +36,7 @@ func commands() []command {
 		{"report", "[list|show ID]", "tell what an outage or a drill was", reportCommand},
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
+		{"netcfg", "-c holdfast.toml", "keep addresses and clock (as root)", netcfgCommand},
 		{"example", "", "print a commented boot file to begin with", example},
 		{"version", "", "print the version", printVersion},
 	}
