@@ -10,7 +10,7 @@ want=()
 sipp=
 for what; do
 	case $what in
-	test) want+=(gcc libc6-dev libxml2-utils zstd) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema
+	test) want+=(gcc libc6-dev libxml2-utils zstd iproute2) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema; ip makes the networks of tests
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	lint) want+=(shellcheck) ;;
 	image) want+=(genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler kmod cpio zstd gzip xz-utils debian-archive-keyring) ;;
