@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"holdfast/firmware/control"
+	"holdfast/firmware/emergency"
+	"holdfast/hal"
+)
+
+// Box is what the page shows and asks for; firmware/box adapts itself to it. All methods may be called at any time from any
+// goroutine and answer from memory, except where they take a context.
+type Box interface {
+	Status() control.Status
+	People() []Person
+	Streams() []Stream
+	Pins() []control.Pin
+	EmergencyLog(n int) ([]emergency.Emergency, error)
+	Certificates() []Certificate
+	Lights() []Light
+	Location() *time.Location // of the site
+	Check() Check             // of the files that the boot file names
+
+	StartDrill(control.DrillOrder) (string, error)
+	StopDrill(by string) (string, error)
+	Acknowledge(control.AckOrder) (string, error)
+	Fetch(ctx context.Context, force bool) (string, error)
+	EmergencyDrill(ctx context.Context, o control.EmergencyDrillOrder, step func(control.DrillStep)) error
+}
+
+// Tracer remembers the signalling of calls; nil where the box keeps none.
+type Tracer interface {
+	// Trace is what is remembered of a call (control.Call.ID), the oldest first, secrets removed.
+	Trace(call string) []Message
+}
+
+// Updater puts a new version on the box; nil where there is none to put it.
+type Updater interface {
+	// Update reads a bundle, checks it and switches to it; the box restarts into it when its calls are over. progress takes bytes that
+	// were written and a word of what is being done.
+	Update(ctx context.Context, bundle io.Reader, progress func(written int64, doing string)) error
+}
+
+// Reports are the reports of outages and drills; nil where none are kept.
+type Reports interface {
+	Reports() ([]Report, error) // the newest first
+	// Report is one as HTML or JSON; format is "html" or "json".
+	Report(id, format string) ([]byte, error)
+}
+
+// Person is a user of the site document with the phones that are here.
+type Person struct {
+	ID        string  `json:"id"`
+	Name      string  `json:"name"`
+	Extension string  `json:"extension"`
+	Zone      string  `json:"zone,omitempty"`
+	Drilled   bool    `json:"drilled"` // takes part in the running drill
+	Phones    []Phone `json:"phones"`
+}
+
+// Here reports whether one of the phones can be reached.
+func (p Person) Here() bool {
+	for _, x := range p.Phones {
+		if x.Reachable {
+			return true
+		}
+	}
+	return false
+}
+
+// Phone is a registered phone. Agent is what the phone says of itself: any text.
+type Phone struct {
+	Agent      string    `json:"agent"`
+	Address    string    `json:"address"`
+	Registered time.Time `json:"registered"`
+	Expires    time.Time `json:"expires"`
+	Reachable  bool      `json:"reachable"` // false: its connection is lost
+}
+
+// Stream is what the box has received from one party of a call so far.
+type Stream struct {
+	Call     string
+	Side     string // access or trunk
+	Packets  uint64
+	Lost     uint64
+	Jitter   time.Duration
+	RTT      time.Duration // 0: unknown
+	PeerLost float64       // of what the box sends, as the party reports it, 0 to 1
+}
+
+// Certificate is one that the box shows.
+type Certificate struct {
+	Use     string    `json:"use"` // to whom: phones, trunk
+	Subject string    `json:"subject"`
+	Names   []string  `json:"names"`
+	Issuer  string    `json:"issuer"`
+	Until   time.Time `json:"until"`
+	SHA256  string    `json:"sha256"`
+}
+
+// Light is one of the front panel, or the buzzer.
+type Light struct {
+	Name    string      `json:"name"`
+	Meaning string      `json:"meaning"` // of what it shows now, in words
+	Pattern hal.Pattern `json:"-"`
+	Shows   string      `json:"shows"` // the pattern's name; "off"
+}
+
+// Check is what is wrong with the box's files now, and what will be soon.
+type Check struct {
+	Faults   []string `json:"faults"`
+	Warnings []string `json:"warnings"`
+}
+
+// Message is one SIP message of a call.
+type Message struct {
+	At       time.Time
+	Received bool   // by the box
+	Side     string // access or trunk: where the other party is
+	Peer     string // its address
+	Local    string // the box's
+	Text     []byte // without secrets
+}
+
+// Report names a report.
+type Report struct {
+	ID    string    `json:"id"`
+	Title string    `json:"title"`
+	Drill bool      `json:"drill"`
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"`
+	Words string    `json:"words"` // the outcome in a sentence
+}

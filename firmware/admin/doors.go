@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// How many connections there may be, together and from one address: idle strangers must not shut out the rest.
+const (
+	mostConns      = 768
+	mostConnsOfOne = 48
+)
+
+// doors counts the connections of all listeners.
+type doors struct {
+	mu    sync.Mutex
+	all   int
+	bySrc map[netip.Addr]int
+}
+
+func newDoors() *doors { return &doors{bySrc: make(map[netip.Addr]int)} }
+
+func (d *doors) listen(at netip.AddrPort) (net.Listener, error) {
+	l, err := net.Listen("tcp4", at.String())
+	if err != nil {
+		return nil, err
+	}
+	return &door{l, d}, nil
+}
+
+type door struct {
+	net.Listener
+	doors *doors
+}
+
+// Accept closes at once what is too much.
+func (l *door) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from := sourceOf(c.RemoteAddr().String())
+		if !l.doors.enter(from) {
+			c.Close()
+			continue
+		}
+		return &guest{Conn: c, leave: sync.OnceFunc(func() { l.doors.leave(from) })}, nil
+	}
+}
+
+func (d *doors) enter(from netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all >= mostConns || d.bySrc[from] >= mostConnsOfOne {
+		return false
+	}
+	d.all++
+	d.bySrc[from]++
+	return true
+}
+
+func (d *doors) leave(from netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all--
+	if d.bySrc[from]--; d.bySrc[from] <= 0 {
+		delete(d.bySrc, from)
+	}
+}
+
+type guest struct {
+	net.Conn
+	leave func()
+}
+
+func (g *guest) Close() error {
+	g.leave()
+	return g.Conn.Close()
+}
+
+// sourceOf is the address of a "host:port"; the zero Addr if it has none.
+func sourceOf(hostPort string) netip.Addr {
+	ap, err := netip.ParseAddrPort(hostPort)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
