@@ -74,7 +74,7 @@ func (s *Server) operations() []operation {
 		{Method: "GET", Path: "/calls/{id}", Summary: "One call", scope: read, answer: CallDetail{}, do: (*Server).apiCall},
 		{Method: "GET", Path: "/calls/{id}/ladder.svg", Summary: "The call's signalling as a ladder diagram, secrets removed", scope: account.Trace,
 			raw: s.ladderFile, kind: "image/svg+xml"},
-		{Method: "GET", Path: "/calls/{id}/signalling.pcap", Summary: "The call's signalling as a capture, secrets removed", scope: account.Trace,
+		{Method: "GET", Path: "/calls/{id}/signalling.pcapng", Summary: "The call's signalling as a capture, secrets removed", scope: account.Trace,
 			raw: s.captureFile, kind: captureType},
 		{Method: "GET", Path: "/emergency/log", Summary: "Emergency calls, the oldest first", scope: read, answer: []emergency.Emergency{},
 			query: []parameter{{"n", "how many at most, 1 to 1000", "integer"}}, do: (*Server).apiEmergencyLog},

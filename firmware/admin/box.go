@@ -8,6 +8,7 @@ import (
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
 	"holdfast/hal"
+	"holdfast/sip/trace"
 )
 
 // Box is what the page shows and asks for; firmware/box adapts itself to it. All methods may be called at any time from any
@@ -30,10 +31,10 @@ type Box interface {
 	EmergencyDrill(ctx context.Context, o control.EmergencyDrillOrder, step func(control.DrillStep)) error
 }
 
-// Tracer remembers the signalling of calls; nil where the box keeps none.
+// Tracer remembers the signalling of calls, secrets removed; nil where the box keeps none. A call is control.Call.ID.
 type Tracer interface {
-	// Trace is what is remembered of a call (control.Call.ID), the oldest first, secrets removed.
-	Trace(call string) []Message
+	Ladder(call string) (trace.Ladder, error)
+	Capture(w io.Writer, call string) error // for Wireshark
 }
 
 // Updater puts a new version on the box; nil where there is none to put it.
@@ -112,16 +113,6 @@ type Light struct {
 type Check struct {
 	Faults   []string `json:"faults"`
 	Warnings []string `json:"warnings"`
-}
-
-// Message is one SIP message of a call.
-type Message struct {
-	At       time.Time
-	Received bool   // by the box
-	Side     string // access or trunk: where the other party is
-	Peer     string // its address
-	Local    string // the box's
-	Text     []byte // without secrets
 }
 
 // Report names a report.

@@ -46,6 +46,20 @@ var allPages = []page{
 	{"account", "/account", "Account", "", "", account.None, nil},
 }
 
+// Href is where the page is.
+func (p page) Href() string {
+	if p.path == "/{$}" {
+		return "/"
+	}
+	return p.path
+}
+
+// The fields that templates read.
+func (p page) Name() string  { return p.name }
+func (p page) Title() string { return p.title }
+func (p page) Nav() string   { return p.nav }
+func (p page) Icon() string  { return p.icon }
+
 func pageNamed(name string) (page, bool) {
 	for _, p := range allPages {
 		if p.name == name {

@@ -28,7 +28,7 @@ func (s *Server) forms() []route {
 		{"GET", "/live/{page}", account.Read, s.live.serve},
 		{"GET", "/live/{page}/{id}", account.Read, s.live.serve},
 		{"GET", "/calls/{id}/ladder.svg", account.Trace, s.ladderFile},
-		{"GET", "/calls/{id}/signalling.pcap", account.Trace, s.captureFile},
+		{"GET", "/calls/{id}/signalling.pcapng", account.Trace, s.captureFile},
 		{"GET", "/reports/{id}", account.Read, s.reportPage},
 		{"GET", "/reports/{id}/{file}", account.Read, s.reportFile},
 	}

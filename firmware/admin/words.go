@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"html/template"
+	"slices"
 
 	"holdfast/firmware/control"
 )
@@ -29,6 +30,15 @@ func wordsOf(name string) modeWords {
 
 // Title is a mode's name for people.
 func (v *view) Title(mode string) string { return wordsOf(mode).Title }
+
+// LastEvents are the last changes of mode, the newest first.
+func (v *view) LastEvents() []control.ModeEvent {
+	list := slices.Clone(v.Status.Events[max(0, len(v.Status.Events)-eventsShown):])
+	slices.Reverse(list)
+	return list
+}
+
+const eventsShown = 6
 
 // sign is the mode's shape: a ring, a disc, a disc with a notch, half a disc; a triangle for an emergency.
 func sign(mode string) template.HTML {

@@ -1,0 +1,17 @@
+// Brings a page to life: parts that change, times that pass, and an upload that shows how far it is.
+import { follow } from './live.js';
+import { keepTimes } from './times.js';
+import { uploads } from './upload.js';
+
+keepTimes(document);
+follow(document.body.dataset.live);
+uploads(document.getElementById('update'));
+
+// A menu closes when something else is pressed.
+document.addEventListener('click', (e) => {
+  for (const d of document.querySelectorAll('.me[open], .more details[open]')) if (!d.contains(e.target)) d.open = false;
+});
+document.addEventListener('keydown', (e) => {
+  if (e.key !== 'Escape') return;
+  for (const d of document.querySelectorAll('.me[open], .more details[open]')) { d.open = false; d.querySelector('summary').focus(); }
+});
