@@ -7,7 +7,6 @@ import (
 
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
-	"holdfast/hal"
 	"holdfast/sip/trace"
 )
 
@@ -20,7 +19,7 @@ type Box interface {
 	Pins() []control.Pin
 	EmergencyLog(n int) ([]emergency.Emergency, error)
 	Certificates() []Certificate
-	Lights() []Light
+	Panel() control.Panel
 	Location() *time.Location // of the site
 	Check() Check             // of the files that the boot file names
 
@@ -99,14 +98,6 @@ type Certificate struct {
 	Issuer  string    `json:"issuer"`
 	Until   time.Time `json:"until"`
 	SHA256  string    `json:"sha256"`
-}
-
-// Light is one of the front panel, or the buzzer.
-type Light struct {
-	Name    string      `json:"name"`
-	Meaning string      `json:"meaning"` // of what it shows now, in words
-	Pattern hal.Pattern `json:"-"`
-	Shows   string      `json:"shows"` // the pattern's name; "off"
 }
 
 // Check is what is wrong with the box's files now, and what will be soon.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"holdfast/firmware/admin/quality"
-	"holdfast/hal"
 )
 
 // icons are drawn with lines of one width on a field of 24 by 24.
@@ -90,11 +89,12 @@ func plot(what string, list []Direction) template.HTML {
 		}
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 %d %d" aria-hidden="true" focusable="false">`, w+44, h+4)
+	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 %d %d" aria-hidden="true" focusable="false">`, w+44, h+20)
 	for _, m := range marks {
 		y := 2 + (h-4)*(1-m.at/most)
 		fmt.Fprintf(&b, `<line class="grid" x1="0" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f">%s</text>`, w, y, y, w+4, y+4, m.text)
 	}
+	fmt.Fprintf(&b, `<text x="0" y="%d">5 min ago</text><text x="%d" y="%d" text-anchor="end">now</text>`, h+16, w, h+16)
 	for _, d := range list {
 		fmt.Fprintf(&b, `<g class="%s">%s</g>`, d.From, line(d.Points, w, h, func(p Point) float64 { return value(p) / most }, there))
 	}
@@ -102,19 +102,31 @@ func plot(what string, list []Direction) template.HTML {
 	return template.HTML(b.String())
 }
 
-// timeline is the last day's modes as a band. Height says what colour says too: the better the lower.
-func timeline(v *view) template.HTML {
+// Band is the time line: the modes of the last hours. Height says what colour says too: the better the lower.
+type Band struct {
+	Picture template.HTML
+	Marks   []string // under it, from left to right
+}
+
+// Band reaches back as far as there is something to show: an hour, six, or a day.
+func (v *view) Band() Band {
 	const w, h = 960.0, 40.0
-	const span = 24 * time.Hour
-	now := v.Now.Truncate(time.Minute)
+	span, marks := 24*time.Hour, []string{"24 h ago", "18 h", "12 h", "6 h", "now"}
+	switch up := v.Now.Sub(v.Status.Started); {
+	case up < time.Hour:
+		span, marks = time.Hour, []string{"60 min ago", "45 min", "30 min", "15 min", "now"}
+	case up < 6*time.Hour:
+		span, marks = 6*time.Hour, []string{"6 h ago", "4½ h", "3 h", "1½ h", "now"}
+	}
+	now := v.Now.Truncate(span / 720) // it moves by a step of its own, not with every look
 	start := now.Add(-span)
 	x := func(t time.Time) float64 { return w * min(max(float64(t.Sub(start))/float64(span), 0), 1) }
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg class="band" viewBox="0 0 %g %g" preserveAspectRatio="none" aria-hidden="true" focusable="false">`, w, h)
 	bar := func(from, to time.Time, mode string) {
-		height := map[string]float64{"normal": 6, "recovering": 18, "drill": 26, "resilience": 34}[mode]
-		if x(to) > x(from) {
-			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%g"/>`, wordsOf(mode).Tone, x(from), h-height, max(x(to)-x(from), 2), height)
+		height := map[string]float64{"normal": 6, "recovering": 18, "drill": 26, "resilience": 36}[mode]
+		if to.After(from) && to.After(start) {
+			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%g"/>`, wordsOf(mode).Tone, min(x(from), w-2.5), h-height, min(max(x(to)-x(from), 2.5), w-min(x(from), w-2.5)), height)
 		}
 	}
 	at, mode := v.Status.Started, "normal"
@@ -128,26 +140,22 @@ func timeline(v *view) template.HTML {
 		bar(at, e.At, mode)
 		at, mode = e.At, e.To
 	}
-	bar(at, now, v.Status.Mode.Name)
+	bar(at, v.Now, v.Status.Mode.Name)
 	b.WriteString(`</svg>`)
-	return template.HTML(b.String())
+	return Band{template.HTML(b.String()), marks}
 }
 
 // patternText is a light's rhythm in words, for those who do not see it blink.
-func patternText(p hal.Pattern) string {
-	switch p {
-	case hal.Off:
-		return "off"
-	case hal.Steady:
-		return "steady"
-	case hal.Slow:
+func patternText(name string) string {
+	switch name {
+	case "slow":
 		return "blinks slowly"
-	case hal.Fast:
+	case "fast":
 		return "blinks fast"
-	case hal.Double:
+	case "double":
 		return "double blinks"
 	}
-	return p.Name
+	return name
 }
 
 func wordOf(mos float64) string {

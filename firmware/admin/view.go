@@ -23,6 +23,7 @@ type snapshot struct {
 	zone    *time.Location
 	Status  control.Status
 	people  func() []Person
+	persons func() map[string]Person // by ID
 	calls   func() []CallQuality
 	entries func() emergencyLog
 	checked func() Check
@@ -43,6 +44,13 @@ func (s *Server) snapshot() *snapshot {
 	b := s.o.Box
 	x := &snapshot{s: s, Now: s.now(), zone: b.Location(), Status: b.Status()}
 	x.people = sync.OnceValue(b.People)
+	x.persons = sync.OnceValue(func() map[string]Person {
+		m := make(map[string]Person)
+		for _, p := range x.people() {
+			m[p.ID] = p
+		}
+		return m
+	})
 	x.checked = sync.OnceValue(b.Check)
 	x.calls = sync.OnceValue(func() []CallQuality {
 		list := make([]CallQuality, len(x.Status.Calls))
@@ -240,14 +248,33 @@ func (v *view) Log() emergencyLog { return v.entries() }
 // Pins lead PSAPs back to callers.
 func (v *view) Pins() []control.Pin { return v.s.o.Box.Pins() }
 
-// Lights of the front panel.
-func (v *view) Lights() []Light { return v.s.o.Box.Lights() }
+// Panel is what the front panel shows.
+func (v *view) Panel() control.Panel { return v.s.o.Box.Panel() }
 
 // Certificates that the box shows.
 func (v *view) Certificates() []Certificate { return v.s.o.Box.Certificates() }
 
-// Days until t, 0 when it is past.
-func (v *view) Days(t time.Time) int { return max(0, int(t.Sub(v.Now).Hours()/24)) }
+// Days until t; negative when it is past.
+func (v *view) Days(t time.Time) int {
+	if !t.After(v.Now) {
+		return -1
+	}
+	return int(t.Sub(v.Now).Hours() / 24)
+}
+
+// Party is who takes part in a call, in words: a person of the site, or what was dialled and over which trunk.
+func (v *view) Party(id, dialled string) string {
+	if p, ok := v.persons()[id]; ok {
+		return p.Name + " " + p.Extension
+	}
+	if trunk, ok := strings.CutPrefix(id, "trunk "); ok && dialled != "" {
+		return dialled + " over " + trunk
+	}
+	if id == "" {
+		return dialled
+	}
+	return id
+}
 
 // Check of the files.
 func (v *view) Check() Check { return v.checked() }

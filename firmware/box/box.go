@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/firmware/admin"
 	"holdfast/firmware/cloud"
 	"holdfast/firmware/config"
 	"holdfast/firmware/control"
@@ -59,6 +60,8 @@ type Box struct {
 	documents *provision.Provisioner
 	outbox    *outbox.Box
 	records   *record.Log
+	page      *admin.Server // nil: off
+	tail      admin.Tail
 	journal   *emergency.Journal
 	notices   *notice.Engine
 	webhook   *webhook.Sender // nil: none
@@ -83,9 +86,10 @@ type Box struct {
 // New builds the box and opens its files and listeners; nothing is served before Run. Every fault of the settings that
 // only shows here (a missing file, an address that is not this machine's) is in the error, in plain words.
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
-	b := &Box{cfg: cfg, version: version, log: log, started: time.Now()}
+	b := &Box{cfg: cfg, version: version, started: time.Now()}
+	b.log = slog.New(b.tail.Handler(log.Handler()))
 	err := errors.Join(b.openFolders(), b.loadCertificates())
-	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.buildReports, b.listen} {
+	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.buildReports, b.buildAdmin, b.listen} {
 		if err != nil {
 			break
 		}
@@ -250,6 +254,11 @@ func (b *Box) Run(ctx context.Context) error {
 	front.Go(func() error {
 		return b.insist(frontCtx, "control socket", func() error { return control.Serve(frontCtx, b.cfg.RunDir, b) })
 	})
+	if b.page != nil {
+		front.Go(func() error {
+			return b.insist(frontCtx, "admin page", func() error { return b.page.Run(frontCtx) })
+		})
+	}
 	front.Go(func() error { return b.insist(frontCtx, "metrics", func() error { return b.serveMetrics(frontCtx) }) })
 	front.Go(func() error {
 		select {

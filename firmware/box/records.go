@@ -30,6 +30,9 @@ func (b *Box) callEnded(r b2bua.Record) {
 	}
 	b.records.Call(c)
 	b.reports.Call(c)
+	if b.page != nil {
+		b.page.Ended(c)
+	}
 }
 
 func direction(r b2bua.Record) record.Direction {

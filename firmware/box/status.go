@@ -35,7 +35,7 @@ func (b *Box) Status() control.Status {
 	n := b.registrar.Counts(now)
 	s.Phones = control.Phones{Users: n.Users, Expected: len(doc.Users), Bindings: n.Bindings, Unreachable: n.Unreachable, Connections: b.phoneConnections()}
 	for _, c := range b.calls.Calls() {
-		s.Calls = append(s.Calls, control.Call{ID: c.ID, State: c.State, From: c.From, To: c.To, Codec: c.Codec, Began: c.Began, Answered: c.Answered, Emergency: c.Emergency})
+		s.Calls = append(s.Calls, control.Call{ID: c.ID, State: c.State, From: c.From, To: c.To, Dialled: c.Dialled, Codec: c.Codec, Began: c.Began, Answered: c.Answered, Emergency: c.Emergency})
 	}
 	slices.SortFunc(s.Calls, func(a, b control.Call) int { return a.Began.Compare(b.Began) })
 	r := b.relay.Counts()

@@ -27,7 +27,7 @@ func (r *reader) checkListeners(c *Config) {
 	listeners := []struct {
 		key string
 		at  netip.AddrPort
-	}{{"phones.listen", c.Phones.Listen}, {"trunk.listen", c.Trunk.Listen}, {"metrics.listen", c.Metrics}}
+	}{{"phones.listen", c.Phones.Listen}, {"trunk.listen", c.Trunk.Listen}, {"metrics.listen", c.Metrics}, {"admin.listen", c.Admin.Listen}}
 	for i, a := range listeners {
 		for _, b := range listeners[i+1:] {
 			overlap := a.at.Addr() == b.at.Addr() || a.at.Addr().IsUnspecified() || b.at.Addr().IsUnspecified()

@@ -30,6 +30,7 @@ type Config struct {
 	Board   Board
 	Update  Update
 	Time    Time
+	Admin   Admin
 }
 
 // Log says how much is written to standard error.

@@ -112,6 +112,7 @@ func (r *reader) config() *Config {
 		Time:    Time{Servers: r.hosts("time.servers", "ntp.example.com")},
 	}
 	c.Report = r.report(c.Webhook)
+	c.Admin = r.admin(c.Phones.Listen)
 	for _, key := range []string{"phones.listen", "trunk.listen"} {
 		if _, ok := r.value(key); !ok {
 			r.fail(key, "is missing", `write an IPv4 address and port, such as "10.0.0.5:5061"`)

@@ -79,6 +79,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 		Homer:   Homer{Transport: "udp", CaptureID: 2001},
 		Syslog:  Syslog{Facility: "local0"},
 		Board:   Board{"auto", "auto"},
+		Admin:   Admin{Listen: netip.MustParseAddrPort("10.0.0.5:8443")},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

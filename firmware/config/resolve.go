@@ -11,6 +11,7 @@ func (c *Config) Resolve(dir string) {
 		&c.Cloud.Roots,
 		&c.Portal.TokenFile, &c.Portal.Roots,
 		&c.Site.File,
+		&c.Admin.FirstPasswordFile,
 		&c.Webhook.SecretFile, &c.Webhook.Roots,
 		&c.Report.SecretFile, &c.Report.Roots,
 		&c.Homer.Roots, &c.Syslog.Roots, &c.Syslog.Certificate, &c.Syslog.Key,

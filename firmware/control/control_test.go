@@ -29,7 +29,7 @@ var full = Status{
 	Zones:       []Zone{{"east", "sip", "up", epoch, 1.23, "200"}},
 	Trunks:      []Trunk{{"sbc-a", "10.0.0.60:5061", true, epoch, 0.5, "none"}},
 	Phones:      Phones{1, 2, 3, 4, 5},
-	Calls:       []Call{{"id", "up", "1001", "1002", "opus", epoch, epoch, true}},
+	Calls:       []Call{{"id", "up", "1001", "1002", "1002", "opus", epoch, epoch, true}},
 	Site:        Site{"s", "Site", 42, "portal", epoch, epoch, "late", []string{"w"}},
 	Media:       Media{1, 2, 3, 4},
 	Alarms:      []string{"a"},

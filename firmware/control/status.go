@@ -74,6 +74,7 @@ type Call struct {
 	State     string    `json:"state"`
 	From      string    `json:"from"`
 	To        string    `json:"to"`
+	Dialled   string    `json:"dialled,omitempty"` // as it came
 	Codec     string    `json:"codec,omitempty"`
 	Began     time.Time `json:"began"`
 	Answered  time.Time `json:"answered,omitzero"`

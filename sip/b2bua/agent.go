@@ -393,6 +393,7 @@ func (a *Agent) leaveTrunk(t *site.Trunk) {
 // Info is a running call as status shows it.
 type Info struct {
 	ID, State, From, To string
+	Dialled             string // as it came
 	Codec               string
 	Began, Answered     time.Time // Answered is zero before the answer
 	Emergency           bool

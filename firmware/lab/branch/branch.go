@@ -69,6 +69,7 @@ type Branch struct {
 	Box     *appliance.Box // nil: it is a machine of its own
 	People  []*Person
 	Metrics netip.AddrPort
+	Admin   netip.AddrPort // the box's page
 	Servers []phone.Server
 
 	ground                Ground
@@ -146,13 +147,16 @@ func (b *Branch) Files() []string {
 
 // addresses chooses free ports for the box, whose listeners start later.
 func (b *Branch) addresses() (err error) {
-	for addr, into := range map[netip.Addr]*netip.AddrPort{b.ground.BoxPhones: &b.phonesAddr, b.ground.BoxTrunk: &b.trunkAddr, netip.MustParseAddr("127.0.0.1"): &b.Metrics} {
-		l, err := net.Listen("tcp4", netip.AddrPortFrom(addr, 0).String())
+	for _, x := range []struct {
+		addr netip.Addr
+		into *netip.AddrPort
+	}{{b.ground.BoxPhones, &b.phonesAddr}, {b.ground.BoxPhones, &b.Admin}, {b.ground.BoxTrunk, &b.trunkAddr}, {netip.MustParseAddr("127.0.0.1"), &b.Metrics}} {
+		l, err := net.Listen("tcp4", netip.AddrPortFrom(x.addr, 0).String())
 		if err != nil {
-			return fmt.Errorf("branch: address %v is not usable here: %w", addr, err)
+			return fmt.Errorf("branch: address %v is not usable here: %w", x.addr, err)
 		}
-		*into = l.Addr().(*net.TCPAddr).AddrPort()
-		l.Close()
+		*x.into = l.Addr().(*net.TCPAddr).AddrPort()
+		defer l.Close() // after all are chosen, so that none is chosen twice
 	}
 	b.mediaBase = 10000 + 2*rand.IntN(5000)
 	return nil

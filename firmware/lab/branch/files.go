@@ -96,8 +96,11 @@ allow_unsigned = true
 
 [metrics]
 listen = %q
+
+[admin]
+listen = %q
 `+s.more, s.dataDir, s.runDir, s.log, b.phonesAddr, b.trunkAddr, b.mediaBase, b.mediaBase+mediaPorts-1,
-		z[0].HTTPS(), HoldOff, z[0].SIP(), zoneName(0), z[1].SIP(), zoneName(1), b.Metrics))
+		z[0].HTTPS(), HoldOff, z[0].SIP(), zoneName(0), z[1].SIP(), zoneName(1), b.Metrics, b.Admin))
 }
 
 func (b *Branch) write(name, text string) error {

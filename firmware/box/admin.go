@@ -1,0 +1,152 @@
+package box
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/firmware/admin"
+	"holdfast/firmware/admin/account"
+	"holdfast/media/relay"
+	"holdfast/sip/registrar"
+)
+
+// AccountsFile is who may use the admin page, in the data folder.
+const AccountsFile = "accounts.json"
+
+// buildAdmin builds the box's page. What is wrong with its accounts keeps nobody from calling.
+func (b *Box) buildAdmin() error {
+	if !b.cfg.Admin.Listen.IsValid() {
+		return nil
+	}
+	accounts := account.Open(filepath.Join(b.cfg.DataDir, AccountsFile), nil)
+	if err := b.firstPassword(accounts); err != nil {
+		b.log.Error("the admin page's first password is not set", "err", err)
+	}
+	var err error
+	b.page, err = admin.New(admin.Options{
+		Listen: []netip.AddrPort{b.cfg.Admin.Listen}, Certificate: b.phoneCert.Load, Accounts: accounts,
+		Box: window{b}, Tracer: b, Log: b.log, Tail: &b.tail,
+	})
+	return err
+}
+
+// firstPassword makes the first account of what somebody has put on the card. The file stays: it is worth nothing once
+// there is an account, and its folder may be read-only.
+func (b *Box) firstPassword(accounts *account.Store) error {
+	name := b.cfg.Admin.FirstPasswordFile
+	if name == "" {
+		return nil
+	}
+	if users, err := accounts.Users(); err != nil || len(users) > 0 {
+		return err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	scan := bufio.NewScanner(f)
+	scan.Scan()
+	if err := scan.Err(); err != nil {
+		return err
+	}
+	made, err := accounts.First(strings.TrimSpace(scan.Text()))
+	if made {
+		b.log.Warn("the account admin is made of the first password file; it has to be changed at the first login")
+	}
+	return err
+}
+
+// window is the box as the admin page sees it.
+type window struct{ *Box }
+
+// Location is the site's time zone.
+func (w window) Location() *time.Location { return w.site.Load().Location() }
+
+// People are the users of the site document with their phones.
+func (w window) People() []admin.Person {
+	s := w.site.Load()
+	now, drilled := time.Now(), drillUsers(w.modes.state())
+	byUser := make(map[string][]registrar.Binding)
+	for _, x := range w.registrar.All(now) {
+		byUser[x.AOR] = append(byUser[x.AOR], x)
+	}
+	users := s.Doc().Users
+	out := make([]admin.Person, 0, len(users))
+	for _, u := range users {
+		p := admin.Person{ID: u.ID, Name: u.Name, Extension: u.Extension, Phones: []admin.Phone{}, Drilled: len(drilled) == 0 || drilled[u.ID]}
+		if z, ok := s.Zone(u.Zone); ok {
+			p.Zone = z.Name
+		}
+		list := byUser[u.ID]
+		slices.SortFunc(list, func(a, b registrar.Binding) int {
+			return strings.Compare(a.Source.String()+a.URI, b.Source.String()+b.URI)
+		})
+		for _, x := range list {
+			p.Phones = append(p.Phones, admin.Phone{Agent: x.UserAgent, Address: x.Source.String(), Registered: x.Registered, Expires: x.Expires, Reachable: x.Reachable()})
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Streams are the media legs of the running calls.
+func (w window) Streams() []admin.Stream {
+	legs := w.relay.Qualities()
+	out := make([]admin.Stream, 0, len(legs))
+	for _, l := range legs {
+		side := "access"
+		if l.Side == relay.Trunk {
+			side = "trunk"
+		}
+		out = append(out, admin.Stream{Call: l.Session, Side: side, Packets: l.Stats.RxPackets, Lost: l.Stats.RxLost, Jitter: l.Stats.RxJitter,
+			RTT: l.Stats.RTT, PeerLost: l.Stats.PeerLost})
+	}
+	return out
+}
+
+// Certificates that the box shows.
+func (w window) Certificates() (out []admin.Certificate) {
+	for _, c := range []struct {
+		use  string
+		cert *tls.Certificate
+	}{{"phones and this page", w.phoneCert.Load()}, {"trunk", w.trunkCert.Load()}} {
+		if c.cert == nil || c.cert.Leaf == nil {
+			continue
+		}
+		sum := sha256.Sum256(c.cert.Leaf.Raw)
+		out = append(out, admin.Certificate{Use: c.use, Subject: c.cert.Leaf.Subject.CommonName, Names: namesOf(c.cert.Leaf),
+			Issuer: c.cert.Leaf.Issuer.CommonName, Until: c.cert.Leaf.NotAfter, SHA256: hex.EncodeToString(sum[:])})
+	}
+	return out
+}
+
+func namesOf(c *x509.Certificate) []string {
+	names := append([]string{}, c.DNSNames...)
+	for _, a := range c.IPAddresses {
+		names = append(names, a.String())
+	}
+	return names
+}
+
+// Check is what `holdfast check` says of the boot file's files.
+func (w window) Check() admin.Check {
+	c := admin.Check{Faults: []string{}, Warnings: []string{}}
+	faults, warnings := CheckFiles(w.cfg, time.Now())
+	for _, f := range faults {
+		c.Faults = append(c.Faults, f.Error())
+	}
+	for _, x := range warnings {
+		c.Warnings = append(c.Warnings, x.Error())
+	}
+	return c
+}
