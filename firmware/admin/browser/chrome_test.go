@@ -136,15 +136,22 @@ func (b *tab) sees(text string) {
 	b.until(fmt.Sprintf(`document.body.innerText.includes(%q)`, text), text)
 }
 
+// until asks the page over and over; one that is just being loaded has no answer yet.
 func (b *tab) until(script, what string) {
 	b.t.Helper()
-	end := time.Now().Add(patience)
-	for !eval[bool](b, script) {
-		if time.Now().After(end) {
-			b.shot("failed")
-			b.t.Fatalf("never seen: %s; the page says:\n%.3000s", what, eval[string](b, `document.body.innerText`))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	for {
+		yes, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
+		if err == nil && yes {
+			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			b.shot("failed")
+			b.t.Fatalf("never seen: %s (%v); the page says:\n%.3000s", what, err, eval[string](b, `document.body.innerText`))
+		}
 	}
 }
 
