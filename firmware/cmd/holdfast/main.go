@@ -35,7 +35,7 @@ func commands() []command {
 		{"emergency", "log|drill", "show emergency calls; make a test call", emergencyCommand},
 		{"report", "[list|show ID]", "tell what an outage or a drill was", reportCommand},
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
-		{"admin", "passwd|list…", "who may use the admin page; tokens for scripts", adminCommand},
+		{"admin", "passwd|list…", "who may use the admin page, tokens", adminCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
 		{"netcfg", "-c holdfast.toml", "keep addresses and clock (as root)", netcfgCommand},
 		{"example", "", "print a commented boot file to begin with", example},
