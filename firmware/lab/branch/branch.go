@@ -38,6 +38,7 @@ const (
 	registrationTime = 20 * time.Second // a phone that looks for a silent zone may refresh some seconds late
 	homeEvery        = time.Second
 	mediaPorts       = 1000
+	certificates     = 90 * 24 * time.Hour // long enough that the box has nothing to say about them
 )
 
 // Ground is where a branch stands: its addresses. All but the box's must be this machine's own.
@@ -167,6 +168,7 @@ func (b *Branch) outside() (err error) {
 	if b.authority, err = ca.New("Holdfast lab"); err != nil {
 		return err
 	}
+	b.authority.Life = certificates
 	if err := b.authority.WriteRoots(filepath.Join(b.Dir, "roots.crt")); err != nil {
 		return err
 	}

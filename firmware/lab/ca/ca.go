@@ -18,8 +18,13 @@ import (
 	"time"
 )
 
-// Authority signs leaves (ECDSA P-256) that are valid for a day.
+// day is how long a leaf is good unless Authority says otherwise.
+const day = 24 * time.Hour
+
+// Authority signs leaves (ECDSA P-256).
 type Authority struct {
+	Life time.Duration // of leaves; New makes it a day. The authority itself lives a year
+
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
@@ -30,7 +35,7 @@ func New(name string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
-	t := template(name)
+	t := template(name, 365*day)
 	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
 	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
 	if err != nil {
@@ -40,14 +45,14 @@ func New(name string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
-	return &Authority{cert: cert, key: key}, nil
+	return &Authority{Life: day, cert: cert, key: key}, nil
 }
 
-func template(name string) *x509.Certificate {
+func template(name string, life time.Duration) *x509.Certificate {
 	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	now := time.Now()
 	return &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(60 * 24 * time.Hour)}
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(life)}
 }
 
 // Leaf signs a certificate for server and client use with the given DNS names and addresses.
@@ -56,7 +61,7 @@ func (a *Authority) Leaf(names []string, addrs ...netip.Addr) (tls.Certificate, 
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("ca: %w", err)
 	}
-	t := template(names[0])
+	t := template(names[0], a.Life)
 	t.KeyUsage, t.DNSNames = x509.KeyUsageDigitalSignature, names
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, ip := range addrs {
