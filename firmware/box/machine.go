@@ -11,6 +11,7 @@ import (
 
 	"holdfast/firmware/clock"
 	"holdfast/firmware/netcfg"
+	"holdfast/firmware/ports"
 	"holdfast/sip/stack"
 )
 
@@ -53,6 +54,14 @@ func machineAlarms(dir string, listeners []netip.AddrPort, now time.Time) (out [
 		}
 	}
 	return out
+}
+
+// Ports is every flow of the box, for the firewall's admin.
+func (b *Box) Ports() []ports.Flow {
+	if !b.provisioned() {
+		return ports.Table(b.cfg, nil)
+	}
+	return ports.Table(b.cfg, b.site.Load().Doc())
 }
 
 func (b *Box) listeners() []netip.AddrPort {

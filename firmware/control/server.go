@@ -25,6 +25,7 @@ type Box interface {
 	Traces
 	Reports
 	Front
+	Ports
 }
 
 // longestPath of a Unix socket (unix(7): 108 bytes with the zero at the end).
@@ -104,6 +105,7 @@ func handler(b Box) http.Handler {
 	handleTraces(mux, b)
 	handleReports(mux, b)
 	handlePanel(mux, b)
+	handlePorts(mux, b)
 	return mux
 }
 
