@@ -245,6 +245,12 @@ func (b *Branch) NewPhone(p *Person, servers ...phone.Server) *phone.Phone {
 	return phone.New(cfg)
 }
 
+// SwitchOff switches the desk phones off: a test has others in their places.
+func (b *Branch) SwitchOff() {
+	b.stopPhones()
+	b.owned.Wait()
+}
+
 // Person finds somebody by extension; it panics on one that the branch does not have.
 func (b *Branch) Person(extension string) *Person {
 	for _, p := range b.People {

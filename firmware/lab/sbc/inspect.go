@@ -102,3 +102,15 @@ func excerpt(text string, at int) string {
 	}
 	return strings.TrimSpace(text[from : at+to])
 }
+
+// Heard reports whether a request of the method came in the dialog.
+func (s *SBC) Heard(method, callID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for part := range strings.SplitSeq(s.record.String(), "\r\n\r\n") { // a message's head, behind the body of the one before
+		if strings.Contains(part, method+" sip:") && strings.Contains(part, callID) {
+			return true
+		}
+	}
+	return false
+}
