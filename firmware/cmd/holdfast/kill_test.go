@@ -17,17 +17,6 @@ import (
 	"holdfast/sip/site"
 )
 
-// asProgram makes the test's binary the holdfast program: it is killed, and starts again.
-const asProgram = "HOLDFAST_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
 // cutOff is a branch without its cloud, whose phones are the test's.
 func cutOff(t *testing.T) *branch.Branch {
 	t.Helper()
