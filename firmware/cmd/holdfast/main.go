@@ -37,7 +37,7 @@ func commands() []command {
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
 		{"admin", "passwd|list…", "who may use the admin page, tokens", adminCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
-		{"ports", "[-c FILE]", "show what the box sends and takes on the network", portsCommand},
+		{"ports", "[-c FILE]", "list ports and flows, for a firewall", portsCommand},
 		{"netcfg", "-c holdfast.toml", "keep addresses and clock (as root)", netcfgCommand},
 		{"example", "", "print a commented boot file to begin with", example},
 		{"version", "", "print the version", printVersion},
