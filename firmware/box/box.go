@@ -178,6 +178,7 @@ func (b *Box) buildSIP() error {
 		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.cfg.Phones.MaxConnections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
 		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) }, Trace: b.tracer(),
+		Urgent:  func(c *stack.Conn, r *stack.Request) bool { return b.calls.Urgent(c, r) },
 		OnStray: func(c *stack.Conn, r *stack.Response) { b.calls.Stray(c, r) },
 	})
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.trunkRoots, Log: b.log,

@@ -157,7 +157,7 @@ func (c *Call) invites(l *leg, conn *stack.Conn) error {
 	branch, _ := req.Via().Params.Get("branch")
 	l.branch = branch
 	c.saveEarly(l, branch, "")
-	tx, err := conn.Send(req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
+	tx, err := c.send(conn, req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
 	if err != nil {
 		return err
 	}

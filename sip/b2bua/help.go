@@ -112,6 +112,7 @@ func (c *Call) recognised() {
 	switch {
 	case c.decision.Kind == route.Emergency:
 		c.forHelp = true
+		c.keepFlow()
 		who := c.helper()
 		c.caredFor.Store(&who)
 		c.supersede(who)
@@ -184,6 +185,7 @@ func (c *Call) savePins() {
 func (c *Call) helpEnds() {
 	switch {
 	case c.forHelp:
+		c.keepFlow()
 		c.agent.o.ELINs.Ended(time.Now(), c.id)
 		c.savePins()
 		c.note(EmergencyEvent{Kind: CallEnded, Text: c.cause, How: c.endedBy})

@@ -263,3 +263,51 @@ func TestNothingElseRingsTheCaller(t *testing.T) {
 	x.bye()
 	w.ended()
 }
+
+// TestUrgent: what the stack must let through beyond its limits.
+func TestUrgent(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	phone, _ := w.agent.o.Stack.Conn(uint64(w.list("u1001")[0].Flow))
+	sbc, _ := w.trunks.Open("sbc1")
+	for name, c := range map[string]struct {
+		conn *stack.Conn
+		req  *sip.Request
+		want bool
+	}{
+		"911":                        {phone, a.request(sip.INVITE, "1001", "911", nil), true},
+		"a test call":                {phone, a.request(sip.INVITE, "1001", "9933", nil), true},
+		"its CANCEL":                 {phone, a.request(sip.CANCEL, "1001", "911", nil), true},
+		"an ordinary call":           {phone, a.request(sip.INVITE, "1001", "1002", nil), false},
+		"OPTIONS to 911":             {phone, a.request(sip.OPTIONS, "1001", "911", nil), false},
+		"a call to an ELIN":          {sbc, x.request(sip.INVITE, "psap", siteELIN, nil), true},
+		"a phone's call to an ELIN":  {phone, a.request(sip.INVITE, "1001", siteELIN, nil), false},
+		"911 from a trunk":           {sbc, x.request(sip.INVITE, "psap", "911", nil), false},
+		"a call to a number":         {sbc, x.request(sip.INVITE, "psap", "+12175551002", nil), false},
+		"the same, says the trunk":   {sbc, marked(x.request(sip.INVITE, "psap", "+12175551002", nil)), true},
+		"says a phone":               {phone, marked(a.request(sip.INVITE, "1001", "1002", nil)), false},
+		"a dialog that there is not": {phone, tagged(a.request(sip.BYE, "1001", "911", nil)), false},
+	} {
+		if got := w.agent.Urgent(c.conn, c.req); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	o, _ := w.callHelp(a, x)
+	if bye := o.dlg.request(sip.BYE, a.conn); !w.agent.Urgent(phone, bye) || w.agent.Urgent(sbc, bye) {
+		t.Error("the BYE of an emergency call")
+	}
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+func marked(req *sip.Request) *sip.Request {
+	req.AppendHeader(sip.NewHeader("Priority", "PSAP-callback"))
+	return req
+}
+
+func tagged(req *sip.Request) *sip.Request {
+	req.To().Params = sip.NewParams()
+	req.To().Params.Add("tag", "nobodys")
+	return req
+}

@@ -378,7 +378,7 @@ func (l *leg) request(req *sip.Request, do func(*sip.Response, error)) {
 		answered = true
 		do(res, err)
 	}
-	_, err := c.Send(req, func(res *sip.Response, err error) {
+	_, err := call.send(c, req, func(res *sip.Response, err error) {
 		if err == nil && res.StatusCode < 200 {
 			return
 		}
@@ -445,7 +445,7 @@ func (l *leg) bye() {
 		dlg, cfg := l.dlg, l.call.agent.o.Trunks
 		cfg.Connect(l.trunk.ID, func(c *stack.Conn, err error) {
 			if err == nil {
-				c.Send(dlg.request(sip.BYE, c), func(*sip.Response, error) {})
+				l.call.send(c, dlg.request(sip.BYE, c), func(*sip.Response, error) {})
 			}
 		})
 		return
@@ -454,7 +454,7 @@ func (l *leg) bye() {
 		l.call.log.Warn("cannot hang up: the phone's connection is gone", "leg", l.name, "aor", l.aor())
 		return
 	}
-	c.Send(l.dlg.request(sip.BYE, c), func(*sip.Response, error) {})
+	l.call.send(c, l.dlg.request(sip.BYE, c), func(*sip.Response, error) {})
 }
 
 // ack acknowledges a 2xx to the box's INVITE (RFC 3261 §13.2.2.4).

@@ -170,7 +170,7 @@ func (r *ring) send(l *leg, conn *stack.Conn, headers ...sip.Header) error {
 	}
 	setSDP(req, body)
 	r.agent.addLeg(l)
-	l.invite, err = conn.Send(req, func(res *sip.Response, err error) {
+	l.invite, err = conn.SendUrgent(req, func(res *sip.Response, err error) {
 		if r.deliver(gotResponse{l, res, err}) || err != nil || res.StatusCode < 200 || res.StatusCode >= 300 {
 			return
 		}

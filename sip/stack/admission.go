@@ -60,7 +60,8 @@ func (l *listener) serve(ctx context.Context) error {
 		}
 		backoff = 0
 		addr := raw.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if !l.admit(addr, time.Now()) {
+		spare, ok := l.admit(addr, time.Now())
+		if !ok {
 			l.s.counters.RefusedConns.Add(1)
 			raw.Close()
 			continue
@@ -68,12 +69,12 @@ func (l *listener) serve(ctx context.Context) error {
 		l.s.wg.Add(1)
 		go func() { // a short-lived goroutine, so that the handshake's deep stack is not kept for the connection's life
 			defer l.s.wg.Done()
-			l.handshake(ctx, raw, addr)
+			l.handshake(ctx, raw, addr, spare)
 		}()
 	}
 }
 
-func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr) {
+func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr, spare bool) {
 	ctx, cancel := context.WithTimeout(ctx, l.s.o.Limits.HandshakeTimeout)
 	defer cancel()
 	t := tls.Server(raw, l.cfg)
@@ -89,6 +90,7 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr)
 		return
 	}
 	c := l.s.newConn(l.side, t, func() { l.release(addr) })
+	c.spare = spare && l.side == Access
 	if f := l.s.o.Authorize; f != nil {
 		if err := f(c); err != nil {
 			l.s.counters.Unauthorized.Add(1)
@@ -110,13 +112,14 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr)
 }
 
 // admit takes a place and a handshake for a connection from the address. A quarter of the handshakes is the most that one
-// source may have under way, or a single one that stays silent would lock everybody out.
-func (l *listener) admit(addr netip.Addr, now time.Time) bool {
+// source may have under way, or a single one that stays silent would lock everybody out. Beyond the limits there are
+// spare places, for emergency calls.
+func (l *listener) admit(addr netip.Addr, now time.Time) (spare, ok bool) {
 	lim := &l.s.o.Limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total >= lim.Connections || l.handshakes >= lim.Handshakes {
-		return false
+	if spare = l.crowded(); spare && !l.admitSpare() {
+		return false, false
 	}
 	src := l.sources[addr]
 	if src == nil {
@@ -129,14 +132,14 @@ func (l *listener) admit(addr netip.Addr, now time.Time) bool {
 	src.tokens = min(float64(lim.AcceptRate), src.tokens+now.Sub(src.seen).Seconds()*float64(lim.AcceptRate))
 	src.seen = now
 	if src.conns >= lim.PerSource || src.handshakes >= max(1, lim.Handshakes/4) || src.tokens < 1 {
-		return false
+		return false, false
 	}
 	src.tokens--
 	src.conns++
 	src.handshakes++
 	l.total++
 	l.handshakes++
-	return true
+	return spare, true
 }
 
 // settled gives the handshake back; the place stays taken.

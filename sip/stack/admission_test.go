@@ -112,7 +112,7 @@ func TestAcceptRate(t *testing.T) {
 	a, other, now := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), time.Unix(0, 0)
 	count := func(addr netip.Addr) (n int) {
 		for range 30 {
-			if l.admit(addr, now) {
+			if _, ok := l.admit(addr, now); ok {
 				l.settled(addr)
 				l.release(addr)
 				n++
@@ -143,7 +143,7 @@ func TestSourcesBounded(t *testing.T) {
 	for i := range 3 * sourcesKept {
 		now = now.Add(time.Millisecond)
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if !l.admit(addr, now) {
+		if _, ok := l.admit(addr, now); !ok {
 			t.Fatal("refused")
 		}
 		l.settled(addr)

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -36,6 +37,10 @@ type ClientTx struct {
 // from within Send, and must not block for long. For an INVITE every 2xx is passed on for 64*T1 after the first
 // (RFC 6026 §8.5); a refusal's ACK is sent here.
 func (c *Conn) Send(req *sip.Request, on func(*sip.Response, error)) (*ClientTx, error) {
+	return c.send(req, on, false)
+}
+
+func (c *Conn) send(req *sip.Request, on func(*sip.Response, error), urgent bool) (*ClientTx, error) {
 	via := req.Via()
 	if via == nil {
 		via = c.NewVia()
@@ -45,7 +50,7 @@ func (c *Conn) Send(req *sip.Request, on func(*sip.Response, error)) (*ClientTx,
 		req.SetBody(req.Body())
 	}
 	branch, _ := via.Params.Get("branch")
-	t, err := c.begin(req, branch, on)
+	t, err := c.begin(req, branch, on, urgent)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +64,16 @@ func (c *Conn) Send(req *sip.Request, on func(*sip.Response, error)) (*ClientTx,
 }
 
 // begin registers a client transaction and starts its timer B or F.
-func (c *Conn) begin(req *sip.Request, branch string, on func(*sip.Response, error)) (*ClientTx, error) {
+func (c *Conn) begin(req *sip.Request, branch string, on func(*sip.Response, error), urgent bool) (*ClientTx, error) {
 	t := &ClientTx{conn: c, req: req, key: clientKey(branch, string(req.Method)), on: on}
 	t.mu.Lock() // holds a timer that fires at once back until the timer is known
 	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(c.s.o.Timers.B, t.timeout)
-	if !c.s.clients.add(t, c.s.o.Limits.ClientTransactions) {
+	most := c.s.o.Limits.ClientTransactions
+	if urgent {
+		most = math.MaxInt // the calls that send it are bounded themselves
+	}
+	if !c.s.clients.add(t, most) {
 		t.done = true
 		t.timer.Stop()
 		return nil, ErrTooMany
@@ -115,7 +124,7 @@ func (t *ClientTx) sendCancel() {
 	// The CANCEL's own response says nothing that the INVITE's does not; it only has to match something.
 	// Without room for that it counts as stray.
 	cancel.SetBody(nil)
-	t.conn.begin(cancel, branch, func(*sip.Response, error) {})
+	t.conn.begin(cancel, branch, func(*sip.Response, error) {}, false)
 	t.conn.Write(cancel)
 }
 

@@ -43,11 +43,15 @@ type Conn struct {
 	drained  *sync.Cond
 	partial  bool // the read loop is within a message
 
-	born time.Time
+	born  time.Time
+	kept  time.Time // until then it may stay without having authenticated; guarded by mu
+	spare bool      // beyond the limits: for emergency calls alone
 
 	// Owned by the read loop.
 	tokens   float64 // request rate
 	at       time.Time
+	urgent   float64 // that of urgent ones
+	urgentAt time.Time
 	excess   int // refused in a row for the rate
 	newlines int // since the last message: two are a ping
 }
@@ -121,7 +125,14 @@ func (c *Conn) setReadDeadline() {
 	if c.partial {
 		at = now.Add(lim.MessageTimeout)
 	}
-	if last := c.born.Add(lim.UnauthenticatedIdle); !c.authenticated.Load() && last.Before(at) {
+	last := c.born.Add(lim.UnauthenticatedIdle)
+	if c.spare {
+		last = c.born.Add(spareFor)
+	}
+	if c.kept.After(last) {
+		last = c.kept
+	}
+	if !c.authenticated.Load() && last.Before(at) {
 		at = last
 	}
 	c.raw.SetReadDeadline(at)
@@ -149,7 +160,11 @@ func (c *Conn) write(b []byte) error {
 	if c.overflow {
 		return ErrQueueFull
 	}
-	if c.queued+len(b) > c.s.o.Limits.QueuedBytes || !c.hold(len(b)) {
+	most := c.s.o.Limits.QueuedBytes
+	if c.side == Trunk {
+		most *= trunkQueue
+	}
+	if c.queued+len(b) > most || !c.hold(len(b)) {
 		c.overflow = true
 		c.s.counters.Overflows.Add(1)
 		c.s.wg.Go(c.Close) // the read loop still runs, so Run still waits
@@ -167,6 +182,9 @@ func (c *Conn) write(b []byte) error {
 	}
 	return nil
 }
+
+// trunkQueue is how many times a phone's queue a trunk's may be: it carries everybody's calls.
+const trunkQueue = 16
 
 // drain writes until the queue is empty, then ends: an idle connection has no writer.
 func (c *Conn) drain() {
@@ -215,7 +233,7 @@ const closeNotifyTimeout = 100 * time.Millisecond
 
 // hold takes room in the stack's memory for n bytes that wait to be read or written. Only strangers can be refused.
 func (c *Conn) hold(n int) bool {
-	if c.s.held.Add(int64(n)) > int64(c.s.o.Limits.HeldBytes) && !c.authenticated.Load() {
+	if c.s.held.Add(int64(n)) > int64(c.s.o.Limits.HeldBytes) && !c.authenticated.Load() && c.kept.IsZero() {
 		c.s.held.Add(-int64(n))
 		return false
 	}

@@ -53,7 +53,7 @@ func contain(parse func([]byte) (sip.Message, error), raw []byte) (m sip.Message
 
 func (c *Conn) request(r *sip.Request) bool {
 	if r.Method == sip.ACK {
-		if !c.allow(time.Now()) {
+		if !c.allowRequest(r, time.Now()) {
 			return !c.flooding() // an ACK has no answer
 		}
 		if c.s.o.OnAck != nil {
@@ -61,7 +61,7 @@ func (c *Conn) request(r *sip.Request) bool {
 		}
 		return true
 	}
-	if !c.allow(time.Now()) {
+	if !c.allowRequest(r, time.Now()) {
 		if c.flooding() {
 			return false
 		}
@@ -75,7 +75,11 @@ func (c *Conn) request(r *sip.Request) bool {
 		return true
 	}
 	t := &ServerTx{conn: c, req: r, key: key, tag: NewTag()}
-	dup, full := c.s.servers.add(t, c.s.o.Limits.ServerTransactions, c.s.o.Limits.TransactionsPerConn)
+	lim := &c.s.o.Limits
+	dup, full := c.s.servers.add(t, lim.ServerTransactions, lim.TransactionsPerConn)
+	if full && c.isUrgent(r) {
+		dup, full = c.s.servers.add(t, lim.ServerTransactions+spareTransactions, lim.TransactionsPerConn+sparePerConn)
+	}
 	switch {
 	case dup:
 		// A retransmission over TLS is a phone's mistake; the first is being handled.

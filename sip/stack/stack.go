@@ -40,6 +40,9 @@ type Options struct {
 	// Requests within a dialog come in their order, from the read loop: they must not be waited for there. All others
 	// come in goroutines of their own.
 	OnRequest func(*ServerTx)
+	// Urgent says whether a request must be served although a limit is reached: an emergency call. It is asked only then,
+	// and must be quick. nil: none is.
+	Urgent func(*Conn, *sip.Request) bool
 	// OnAck gets every ACK, from the read loop: that of a 2xx belongs to a dialog (RFC 3261 §13.2.2.4), that of a refusal
 	// to none that is left. It must not block.
 	OnAck func(*Conn, *sip.Request)

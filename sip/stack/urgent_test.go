@@ -1,0 +1,138 @@
+package stack
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// urgentOptions serve OPTIONS to "help" when nothing else is served.
+func urgentOptions(l Limits) Options {
+	return Options{Limits: l, Urgent: func(_ *Conn, r *sip.Request) bool { return r.Recipient.User == "help" }}
+}
+
+func helpRequest() string {
+	r := request("OPTIONS")
+	line, rest, _ := strings.Cut(r, "\r\n")
+	parts := strings.Fields(line)
+	return parts[0] + " sip:help@box.test " + parts[2] + "\r\n" + rest
+}
+
+// TestUrgentBeyondTheRate: a flood on a connection does not lock its own call for help out, and a flood of those has an
+// end too.
+func TestUrgentBeyondTheRate(t *testing.T) {
+	b := start(t, urgentOptions(Limits{UnauthenticatedRate: 1}))
+	p := b.dial()
+	for range 2 {
+		p.send(request("OPTIONS"))
+		p.response(200)
+	}
+	p.send(request("OPTIONS"))
+	p.response(503)
+	for range 2 {
+		p.send(helpRequest())
+		p.response(200)
+	}
+	p.send(helpRequest())
+	p.response(503)
+}
+
+// TestUrgentBeyondTheTransactions: neither a connection's nor the stack's bound refuses help.
+func TestUrgentBeyondTheTransactions(t *testing.T) {
+	for name, l := range map[string]Limits{"connection": {TransactionsPerConn: 1}, "stack": {ServerTransactions: 1}} {
+		t.Run(name, func(t *testing.T) {
+			o := urgentOptions(l)
+			held := make(chan *ServerTx, 8)
+			o.OnRequest = func(tx *ServerTx) {
+				if tx.Request().Recipient.User == "help" {
+					tx.Reply(200, "OK")
+					return
+				}
+				held <- tx
+			}
+			b := start(t, o)
+			p := b.dial()
+			p.send(request("OPTIONS"))
+			first := <-held
+			p.send(request("OPTIONS"))
+			p.response(503)
+			p.send(helpRequest())
+			p.response(200)
+			first.Reply(200, "OK")
+			p.response(200)
+		})
+	}
+}
+
+// TestSpareConnections: with every place taken a connection is still accepted, for help alone and for a while.
+func TestSpareConnections(t *testing.T) {
+	b := start(t, urgentOptions(Limits{Connections: 2, UnauthenticatedIdle: time.Minute}))
+	for range 2 {
+		b.dial().works()
+	}
+	p := b.dial()
+	p.send(request("OPTIONS"))
+	p.response(503)
+	p.send(helpRequest())
+	p.response(200)
+	eventually(t, "a spare connection that asked for help is kept", func() bool {
+		for _, c := range b.Conns() {
+			c.mu.Lock()
+			kept := c.spare && time.Until(c.kept) > spareFor
+			c.mu.Unlock()
+			if kept {
+				return true
+			}
+		}
+		return false
+	})
+	for range spareConns - 1 {
+		b.dial()
+	}
+	if p, err := b.tryDial(Access, b.config()); err == nil {
+		p.closed()
+	}
+}
+
+// TestNoSpareWithoutNeed: who has nothing urgent has no spare places either.
+func TestNoSpareWithoutNeed(t *testing.T) {
+	b := start(t, Options{Limits: Limits{Connections: 1}})
+	b.dial().works()
+	if p, err := b.tryDial(Access, b.config()); err == nil {
+		p.closed()
+	}
+}
+
+// TestKeepFor: a stranger's connection stays as long as it is asked for, and no longer.
+func TestKeepFor(t *testing.T) {
+	b := start(t, Options{Limits: Limits{UnauthenticatedIdle: 200 * time.Millisecond}, OnRequest: func(tx *ServerTx) {
+		tx.Conn().KeepFor(time.Hour)
+		tx.Conn().KeepFor(time.Millisecond) // shortens nothing
+		tx.Reply(200, "OK")
+	}})
+	kept, other := b.dial(), b.dial()
+	kept.send(request("OPTIONS"))
+	kept.response(200)
+	other.closed() // the clock
+	time.Sleep(50 * time.Millisecond)
+	kept.works()
+}
+
+// TestSendUrgent has a place where there is none.
+func TestSendUrgent(t *testing.T) {
+	s := New(Options{Limits: Limits{ClientTransactions: 1}})
+	c := &Conn{s: s}
+	if _, err := c.begin(sip.NewRequest(sip.OPTIONS, sip.Uri{}), "a", nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.begin(sip.NewRequest(sip.OPTIONS, sip.Uri{}), "b", nil, false); err != ErrTooMany {
+		t.Errorf("%v", err)
+	}
+	urgent, err := c.begin(sip.NewRequest(sip.INVITE, sip.Uri{}), "c", func(*sip.Response, error) {}, true)
+	if err != nil {
+		t.Error(err)
+	}
+	urgent.end()
+}
