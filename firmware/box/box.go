@@ -67,6 +67,7 @@ type Box struct {
 	webhook   *webhook.Sender // nil: none
 	pinned    *pins
 	desk      *deskBell
+	budget    budget
 	watching
 	strays strays
 	hardware
@@ -155,10 +156,17 @@ func (b *Box) buildMode() error {
 }
 
 func (b *Box) buildMedia() error {
+	var err error
+	if b.budget, err = shareDescriptors(b.cfg); err != nil {
+		return err
+	}
+	if b.budget.short != "" {
+		b.log.Warn(b.budget.short)
+	}
 	r, err := relay.New(relay.Config{
 		AccessAddr: b.cfg.Phones.MediaAddress, TrunkAddr: b.cfg.Trunk.MediaAddress,
 		PortMin: b.cfg.Media.PortMin, PortMax: b.cfg.Media.PortMax, Drain: b.cfg.Media.Drain, Silence: b.cfg.Media.Silence,
-		Reserved: b.cfg.Media.EmergencyPorts, DSCP: b.cfg.Media.DSCPMedia, SharedKeys: b.cfg.Media.SharedKeys, Log: b.log,
+		Reserved: b.budget.reserved, DSCP: b.cfg.Media.DSCPMedia, SharedKeys: b.cfg.Media.SharedKeys, Log: b.log,
 	})
 	if err != nil {
 		return err
@@ -175,7 +183,7 @@ func (b *Box) buildSIP() error {
 		return err
 	}
 	b.stack = stack.New(stack.Options{
-		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.cfg.Phones.MaxConnections},
+		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.budget.connections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
 		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) }, Trace: b.tracer(),
 		Urgent:  func(c *stack.Conn, r *stack.Request) bool { return b.calls.Urgent(c, r) },

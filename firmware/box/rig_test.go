@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -63,6 +64,7 @@ type rig struct {
 	invites []weak.Pointer[stack.ServerTx] // alive as long as anything remembers the call
 	records int
 	dialogs []overheard
+	help    []b2bua.EmergencyEvent
 }
 
 // rigNet is where phones, SBC and box meet.
@@ -102,13 +104,17 @@ func (n inMemory) dial(ctx context.Context, local netip.Addr, remote netip.AddrP
 }
 
 type rigOptions struct {
-	net    rigNet
-	users  int // extensions from 1000
-	limits stack.Limits
-	timers stack.Timers
-	change func(*site.Document)
-	tap    func(out bool, m *raw.Message) // what the SBC hears (false) and says
-	shared bool                           // phones may have each other's keys
+	net      rigNet
+	users    int // extensions from 1000
+	limits   stack.Limits
+	timers   stack.Timers
+	change   func(*site.Document)
+	pairs    int                            // media ports; 0: plenty
+	spare    int                            // of them for emergency calls
+	patience time.Duration                  // with trunks in emergency calls; 0: the default
+	calls    int                            // ordinary calls at once; 0: the default
+	tap      func(out bool, m *raw.Message) // what the SBC hears (false) and says
+	shared   bool                           // phones may have each other's keys
 }
 
 func newRig(t testing.TB, o rigOptions) *rig {
@@ -133,6 +139,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 
 	r.registrar = registrar.New(registrar.Options{})
 	r.stack = stack.New(stack.Options{Network: o.net, Limits: o.limits, Timers: o.timers,
+		Urgent:    func(c *stack.Conn, q *stack.Request) bool { return r.calls.Urgent(c, q) },
 		OnRequest: r.request,
 		OnAck:     func(c *stack.Conn, q *stack.Request) { r.calls.Ack(c, q) },
 		OnClosed: func(c *stack.Conn) {
@@ -153,7 +160,8 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	r.access = access.New(access.Options{Site: func() *site.Site { return r.site }, Registrar: r.registrar,
 		Gate: func() access.Gate { return access.Gate{Open: true} }})
 	if _, real := o.net.(loopback); real {
-		r.relay, err = relay.New(relay.Config{AccessAddr: rigPhones, TrunkAddr: rigTrunk, PortMin: 20000, PortMax: 29999, Drain: 50 * time.Millisecond, Silence: rigSilence, Workers: 1, SharedKeys: o.shared})
+		r.relay, err = relay.New(relay.Config{AccessAddr: rigPhones, TrunkAddr: rigTrunk, PortMin: 20000, PortMax: uint16(20000 + 2*cmp.Or(o.pairs, 5000) - 1),
+			Reserved: o.spare, Drain: 50 * time.Millisecond, Silence: rigSilence, Workers: 1, SharedKeys: o.shared})
 		must(err)
 		prompts, err := prompt.Default()
 		must(err)
@@ -163,8 +171,12 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	}
 	r.calls = b2bua.New(b2bua.Options{Log: rigLog(), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second, SharedKeys: o.shared,
 		Site: func() *site.Site { return r.site }, Policy: func() route.Policy { return route.Policy{Serve: true} },
-		Authenticate: r.access.Authenticate,
-		Bindings:     func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
+		Authenticate: r.access.Authenticate, Known: r.access.Known, MaxCalls: o.calls, EmergencyPatience: o.patience, OnEmergency: func(e b2bua.EmergencyEvent) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.help = append(r.help, e)
+		},
+		Bindings: func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
 		OnEnd: func(b2bua.Record) {
 			r.mu.Lock()
 			r.records++

@@ -186,12 +186,39 @@ func full(status int, res *sip.Response) bool {
 	return false
 }
 
-// preempt ends the youngest ordinary call on the trunk; nil if there is none.
+// When ports or descriptors are used up beyond the reserve, ordinary calls end for the media of emergency calls. Others may
+// be quicker to take what becomes free, so it is tried again and again, and not each try costs a call.
+const (
+	mediaPause = 20 * time.Millisecond
+	mediaEvery = 4 // tries for one call that ends
+)
+
+// makeRoom waits for an ordinary call to give its ports back: for the youngest of all, which ends for it, or for whichever
+// does. false: there is no reason to wait, or no time.
+func (c *Call) makeRoom(try int) bool {
+	if !c.preempts() || time.Since(c.began) > c.agent.o.EmergencyPatience*3/4 {
+		return false
+	}
+	wait, gone := mediaPause, (chan struct{})(nil)
+	if try%mediaEvery == 0 {
+		if victim := c.agent.preempt(nil); victim != nil {
+			wait, gone = byeWait, victim.gone
+		}
+	}
+	select {
+	case <-gone:
+	case <-time.After(wait):
+	}
+	return true
+}
+
+// preempt ends the youngest ordinary call on the trunk, or of all; nil if there is none.
 func (a *Agent) preempt(t *site.Trunk) *Call {
 	a.mu.Lock()
 	var youngest *Call
 	for _, c := range a.calls {
-		if c.emergency || c.onTrunk.Load() == nil || *c.onTrunk.Load() != t.ID || c.preempted.Load() {
+		on := c.onTrunk.Load()
+		if c.emergency || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() {
 			continue
 		}
 		if youngest == nil || c.began.After(youngest.began) {
@@ -200,13 +227,15 @@ func (a *Agent) preempt(t *site.Trunk) *Call {
 	}
 	if youngest != nil {
 		youngest.preempted.Store(true)
-		a.room[t.ID] = time.Now()
+		if on := youngest.onTrunk.Load(); on != nil {
+			a.room[*on] = time.Now()
+		}
 	}
 	a.mu.Unlock()
 	if youngest == nil {
 		return nil
 	}
-	youngest.log.Warn("ended to make room for an emergency call", "trunk", t.ID)
+	youngest.log.Warn("ended to make room for an emergency call")
 	go youngest.post(gotStop{causePreempted})
 	return youngest
 }

@@ -119,3 +119,34 @@ func TestByeBeforeInvite(t *testing.T) {
 	x.bye()
 	w.ended()
 }
+
+// TestPortsUsedUp: when media ports or descriptors are used up an ordinary call ends for the emergency call's; a test call
+// takes nobody's.
+func TestPortsUsedUp(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1] })
+	a, b, x := w.phone("1001"), w.phone("1002"), w.sbc("sbc1")
+	o := b.call("912175550142")
+	x.answer(x.incoming(sip.INVITE))
+	o.up(nil)
+	x.acked()
+	w.media.mu.Lock()
+	w.media.noPorts = true
+	w.media.mu.Unlock()
+	a.call("933").wait(503)
+	w.ended()
+	w.media.mu.Lock()
+	w.media.onClose = func() { w.media.noPorts = false }
+	w.media.mu.Unlock()
+	emergency := a.call("911")
+	x.bye()
+	b.bye()
+	x.answer(x.incoming(sip.INVITE))
+	emergency.up(nil)
+	x.acked()
+	if r := w.ended(); r.Cause != causePreempted {
+		t.Errorf("%+v", r)
+	}
+	emergency.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}

@@ -575,6 +575,7 @@ type fakeMedia struct {
 	mu       sync.Mutex
 	open     int
 	noPorts  bool
+	onClose  func() // a leg was closed; mu is held
 	port     uint16
 	sessions []*fakeSession
 	faults   []string // against the rules of shared keys
@@ -680,6 +681,9 @@ func (l *fakeLeg) Close() {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	l.closed = true
+	if l.m.onClose != nil {
+		l.m.onClose()
+	}
 }
 
 // last is the newest session's legs, with copies of their streams.

@@ -148,6 +148,9 @@ func (l *leg) wipe() {
 // openMedia takes ports for the leg.
 func (l *leg) openMedia() error {
 	m, err := l.call.media.AddLeg(l.mediaSide())
+	for try := 0; err != nil && l.call.makeRoom(try); try++ {
+		m, err = l.call.media.AddLeg(l.mediaSide())
+	}
 	if err != nil {
 		return err
 	}

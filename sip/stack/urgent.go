@@ -69,17 +69,28 @@ func (c *Conn) SendUrgent(req *sip.Request, on func(*sip.Response, error)) (*Cli
 	return c.send(req, on, true)
 }
 
+// TrunkConnections bounds those of the trunk's listener: SBCs, and what knocks there without a certificate.
+const TrunkConnections = 256
+
+// most is how many connections the listener may have.
+func (l *listener) most() int {
+	if l.side == Trunk {
+		return min(l.s.o.Limits.Connections, TrunkConnections)
+	}
+	return l.s.o.Limits.Connections
+}
+
 // admitSpare takes a place beyond the limits; whoever gets one can place an emergency call and nothing else. The caller
 // holds l.mu.
 func (l *listener) admitSpare() bool {
 	lim := &l.s.o.Limits
-	return l.s.o.Urgent != nil && l.total < lim.Connections+spareConns && l.handshakes < lim.Handshakes+spareConns
+	return l.s.o.Urgent != nil && l.total < l.most()+spareConns && l.handshakes < lim.Handshakes+spareConns
 }
 
 // crowded reports whether the limits are reached. The caller holds l.mu.
 func (l *listener) crowded() bool {
 	lim := &l.s.o.Limits
-	return l.total >= lim.Connections || l.handshakes >= lim.Handshakes
+	return l.total >= l.most() || l.handshakes >= lim.Handshakes
 }
 
 // Spare is how many descriptors the connections of a listener may take beyond its limit.
