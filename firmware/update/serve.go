@@ -1,0 +1,154 @@
+package update
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// SocketPath is where the updater answers: a folder of root's, so that nobody else can take its place.
+const SocketPath = marksDir + "/updater.sock"
+
+// Keeper is what the updater can be asked. Card is one, Client another.
+type Keeper interface {
+	Status(context.Context) (Status, error)
+	Apply(ctx context.Context, r io.Reader, force bool) (Release, error)
+	Confirm(context.Context) error
+	GiveUp(context.Context) (bool, error)
+	Reboot(context.Context) error
+}
+
+// Status is the card as it is.
+type Status struct {
+	Release
+	Running Slot  `json:"running"`
+	Trial   bool  `json:"trial"` // this boot is a try
+	State   State `json:"state"`
+	Writing bool  `json:"writing"` // an update is being written
+}
+
+// Server is the updater: the card's owner, for the box's program that is not root.
+type Server struct {
+	Card   *Card
+	Key    ed25519.PublicKey // whose bundles are taken; nil: nobody's
+	Group  int               // may ask, besides root
+	Reboot func() error
+	Log    *slog.Logger
+}
+
+// Serve answers on the socket at path until ctx ends.
+func (s *Server) Serve(ctx context.Context, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("updater: %w", err)
+	}
+	if err := errors.Join(os.Chown(path, 0, s.Group), os.Chmod(path, 0o660)); err != nil {
+		l.Close()
+		return fmt.Errorf("updater: %w", err)
+	}
+	srv := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("updater: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Card.Status(), nil) })
+	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
+		release, err := s.apply(r.Context(), r.Body, r.FormValue("force") == "true")
+		Early(w, r.Body, func() { answer(w, release, err) })
+	})
+	mux.HandleFunc("POST /confirm", func(w http.ResponseWriter, r *http.Request) {
+		err := s.Card.Confirm()
+		s.note("confirmed", err)
+		answer(w, struct{}{}, err)
+	})
+	mux.HandleFunc("POST /give-up", func(w http.ResponseWriter, r *http.Request) {
+		back, err := s.Card.GiveUp()
+		s.note("given up", err)
+		answer(w, back, err)
+	})
+	mux.HandleFunc("POST /reboot", func(w http.ResponseWriter, r *http.Request) {
+		s.note("the board restarts", nil)
+		answer(w, struct{}{}, s.Reboot())
+	})
+	return mux
+}
+
+func (s *Server) apply(ctx context.Context, r io.Reader, force bool) (Release, error) {
+	if s.Key == nil {
+		return Release{}, errors.New("this box takes nobody's updates: write public_key in [update] of the boot file")
+	}
+	m, err := s.Card.Apply(ctx, r, Order{Key: s.Key, Force: force}, nil)
+	if m == nil {
+		s.note("update", err)
+		return Release{}, err
+	}
+	s.note("update to "+m.Version, err)
+	return m.Release, err
+}
+
+func (s *Server) note(what string, err error) {
+	if err != nil {
+		s.Log.Error("updater: "+what, "err", err)
+	} else {
+		s.Log.Warn("updater: " + what)
+	}
+}
+
+// Early answers a request before all of its body may have been read, so that who sends a large one hears at once that it
+// is not wanted. say sets Content-Length.
+func Early(w http.ResponseWriter, body io.Reader, say func()) {
+	c := http.NewResponseController(w)
+	c.EnableFullDuplex()
+	say()
+	c.Flush()
+	io.Copy(io.Discard, io.LimitReader(body, maxBundle)) // or the connection is reset, and the answer with it
+}
+
+// maxBundle is more than any card holds.
+const maxBundle = 1 << 30
+
+func answer(w http.ResponseWriter, v any, err error) {
+	status, body := http.StatusOK, []byte(nil)
+	if err == nil {
+		body, err = json.Marshal(v)
+	}
+	if err != nil {
+		status, body = http.StatusConflict, []byte(err.Error())
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // so that an early answer has its end
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// Status is what the updater says of the card.
+func (c *Card) Status() Status {
+	s := Status{Release: c.Now, Running: c.Running, Trial: c.Trial, Writing: !c.writing.TryLock()}
+	if !s.Writing {
+		c.writing.Unlock()
+	}
+	s.State = c.State()
+	return s
+}
