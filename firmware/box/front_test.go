@@ -185,5 +185,5 @@ func TestFeed(t *testing.T) {
 
 // noPanel is a box's hardware when nothing of it matters.
 func noPanel() hardware {
-	return hardware{front: newFront(rigLog(), sim.New(), "none", ""), vital: health.New(time.Now), card: health.New(time.Now)}
+	return hardware{front: newFront(rigLog(), sim.New(), "none", ""), vital: health.New(time.Now), card: health.New(time.Now), updates: new(updates)}
 }

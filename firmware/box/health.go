@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"holdfast/firmware/health"
-	"holdfast/firmware/mode"
 	"holdfast/hal"
 	"holdfast/hal/watchdog"
 	"holdfast/sip/stack"
@@ -87,7 +86,7 @@ func (b *Box) boardAlarms() (out []string) {
 	if fault := b.watchdogFault.Load(); fault != nil {
 		out = append(out, "nothing resets the box if it hangs: "+*fault)
 	}
-	return out
+	return append(out, b.updates.alarms()...)
 }
 
 // fit reports whether the watchdog may be fed. A card that fails takes the box down only while nobody needs it: a
@@ -96,16 +95,11 @@ func (b *Box) fit() bool {
 	if len(b.vital.Faults()) > 0 {
 		return false
 	}
-	return len(b.card.Faults()) == 0 || b.needed() || uptime() < tryCardEvery
+	return len(b.card.Faults()) == 0 || len(b.needs().wait(false)) > 0 || uptime() < tryCardEvery
 }
 
 // tryCardEvery is how long a box runs that a broken card has reset, before it tries that again.
 const tryCardEvery = 6 * time.Hour
-
-// needed reports whether somebody would miss the box now.
-func (b *Box) needed() bool {
-	return b.modes.state().Mode != mode.Normal || b.calls.Count() > 0 || len(b.Pins()) > 0
-}
 
 // releaseFile is there where the box runs from its own image.
 const releaseFile = "/etc/holdfast-release"

@@ -25,6 +25,8 @@ type hardware struct {
 	card          *health.Gate
 	watchdogFault atomic.Pointer[string]
 	restarting    atomic.Bool // the board, not only the program
+	restart       chan error  // the program
+	updates       *updates
 }
 
 func (b *Box) runHardware(under func(string, func(context.Context) error)) {
@@ -32,6 +34,8 @@ func (b *Box) runHardware(under func(string, func(context.Context) error)) {
 	under("health of the card", b.card.Run)
 	under("watchdog", b.guard)
 	under("panel", b.front.run)
+	under("updates", b.updates.run)
+	under("reset", b.awaitRestart)
 }
 
 // openBoard finds the panel that the settings ask for. A box without its panel serves all the same: fault says what is wrong.
@@ -57,12 +61,14 @@ const powerUp = 2 * time.Minute
 
 func (b *Box) buildPanel() error {
 	board, kind, fault := openBoard(b.cfg.Board.Panel)
+	b.restart = make(chan error, 1)
 	b.front = newFront(b.log, board, kind, fault)
 	b.front.facts, b.front.act = b.panelFacts, b.obeyButton
 	b.front.restore = board.Button(hal.Reset).Down() && uptime() < powerUp
 	if fault != "" {
 		b.log.Error(fault)
 	}
+	b.buildUpdates()
 	return nil
 }
 
@@ -79,7 +85,7 @@ func uptime() time.Duration {
 
 // panelFacts is what the panel shows.
 func (b *Box) panelFacts() panel.Facts {
-	f := panel.Facts{Phase: panel.Running, Mode: b.modes.state().Mode,
+	f := panel.Facts{Phase: panel.Running, Update: b.panelUpdate(), Mode: b.modes.state().Mode,
 		EmergencyLight: b.front.light.now(), EmergencyBuzzer: b.front.buzzer.now()}
 	switch {
 	case len(b.vital.Faults()) > 0:
@@ -129,9 +135,6 @@ func (b *Box) obeyButton(a panel.Action) error {
 	}
 	return fmt.Errorf("unknown order %d", a)
 }
-
-// restoreLastGood is for somebody who has locked the box up.
-func (b *Box) restoreLastGood() error { return errors.New("there is nothing to go back to") }
 
 // Panel is what the panel shows.
 func (b *Box) Panel() control.Panel {

@@ -24,7 +24,7 @@ func (b *Box) Status() control.Status {
 		Mode:  control.Mode{Name: m.Mode.String(), Since: m.Since, Cause: m.Cause, Until: m.Until},
 		Zones: zones(b.modes.evidence()), Emergencies: b.emergencies(),
 		Trunks: []control.Trunk{}, Calls: []control.Call{}, Events: []control.ModeEvent{},
-		Site: b.siteStatus(),
+		Site: b.siteStatus(), Update: b.updates.shown(),
 	}
 	if m.Drill != nil {
 		s.Mode.Users = m.Drill.Users

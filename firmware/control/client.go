@@ -88,13 +88,8 @@ func (c *Client) open(ctx context.Context, method, path string, body io.Reader) 
 		return nil, err
 	}
 	res, err := c.http.Do(req)
-	switch {
-	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no box is running here (%s): start it with `holdfast run -c holdfast.toml`, or name another socket with --socket", c.path)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("%s may not be opened: run this as the box's user or as root", c.path)
-	case err != nil:
-		return nil, fmt.Errorf("ask the box: %w", err)
+	if err != nil {
+		return nil, c.unreachable(err)
 	}
 	if res.StatusCode == http.StatusOK {
 		return res.Body, nil
@@ -105,4 +100,15 @@ func (c *Client) open(ctx context.Context, method, path string, body io.Reader) 
 		return nil, fmt.Errorf("the box answers %s", res.Status)
 	}
 	return nil, errors.New(string(why))
+}
+
+// unreachable says what to do when the daemon cannot be asked.
+func (c *Client) unreachable(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no box is running here (%s): start it with `holdfast run -c holdfast.toml`, or name another socket with --socket", c.path)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s may not be opened: run this as the box's user or as root", c.path)
+	}
+	return fmt.Errorf("ask the box: %w", err)
 }

@@ -26,6 +26,7 @@ type Box interface {
 	Reports
 	Front
 	Ports
+	Updates
 }
 
 // longestPath of a Unix socket (unix(7): 108 bytes with the zero at the end).
@@ -106,6 +107,7 @@ func handler(b Box) http.Handler {
 	handleReports(mux, b)
 	handlePanel(mux, b)
 	handlePorts(mux, b)
+	handleUpdates(mux, b)
 	return mux
 }
 

@@ -17,6 +17,7 @@ type Status struct {
 	Calls       []Call      `json:"calls"`
 	Site        Site        `json:"site"`
 	Media       Media       `json:"media"`
+	Update      Update      `json:"update"`
 	Alarms      []string    `json:"alarms"`
 	Events      []ModeEvent `json:"events"` // the last changes of mode, newest last
 }

@@ -39,6 +39,8 @@ func commands() []command {
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
 		{"ports", "[-c FILE]", "list ports and flows, for a firewall", portsCommand},
 		{"netcfg", "-c holdfast.toml", "keep addresses and clock (as root)", netcfgCommand},
+		{"update", "FILE|URL", "put a new version on the box", updateCommand},
+		{"updater", "", "write the card for the box (root only)", updater},
 		{"example", "", "print a commented boot file to begin with", example},
 		{"version", "", "print the version", printVersion},
 	}
