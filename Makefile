@@ -24,7 +24,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak clean host image flash qemu-test powercut test-arm64 $(TARGETS)
+.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak bundle bundle-key clean host image flash qemu-test powercut test-arm64 $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -116,6 +116,14 @@ powercut: host ## twenty power cuts at bad moments; ARGS=--seed=N repeats a run
 	@scripts/deps.sh qemu-test
 	@$(MAKE) image BOARD=qemu-virt
 	@$(HOST)/holdfast-lab qemu-test --image dist/image/qemu-virt --only cuts --cuts 20 $(ARGS)
+
+UPDATE_KEY ?= update.key
+bundle-key: ## makes the key that signs updates: UPDATE_KEY (update.key) and its public half beside it
+	@go run ./scripts/bundle key $(UPDATE_KEY)
+
+bundle: ## the signed update of an image that `make image` has made: BOARD=…, UPDATE_KEY=update.key
+	@[ -e "$(UPDATE_KEY)" ] || { echo "no $(UPDATE_KEY): make bundle-key makes one, once"; exit 1; }
+	@go run ./scripts/bundle make -key $(UPDATE_KEY) -slot dist/image/$(BOARD)/slot -o dist/image/$(BOARD)/holdfast-$(BOARD).update
 
 clean: ## removes what the build and the tests made
 	@rm -rf dist .cache

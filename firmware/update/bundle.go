@@ -114,6 +114,28 @@ func (m *Manifest) check() error {
 	return nil
 }
 
+// Check reads a whole bundle and says what is in it.
+func Check(r io.Reader, key ed25519.PublicKey) (*Manifest, error) {
+	in := bufio.NewReader(r)
+	m, err := readManifest(in, key)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range m.Files {
+		hash := sha256.New()
+		if _, err := io.CopyN(hash, in, f.Size); err != nil {
+			return nil, fmt.Errorf("%w: it ends in the middle: %w", ErrDamaged, err)
+		}
+		if err := sameHash(hash.Sum(nil), f); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: there is more than the manifest names", ErrDamaged)
+	}
+	return m, nil
+}
+
 // Write makes a bundle. The files are read twice: to hash them, and to copy them.
 func Write(w io.Writer, release Release, root, boot io.ReadSeeker, key ed25519.PrivateKey) error {
 	m := Manifest{Release: release}

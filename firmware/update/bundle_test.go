@@ -50,6 +50,22 @@ func TestManifests(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	good := bundle(t, v2, ours)
+	if m, err := Check(bytes.NewReader(good), trusted.Key); err != nil || m.Release != v2 {
+		t.Errorf("%+v %v", m, err)
+	}
+	last := bytes.Clone(good)
+	last[len(last)-1] ^= 1
+	for want, b := range map[string][]byte{
+		"boot.img": last, "in the middle": good[:len(good)-1], "more than": append(bytes.Clone(good), 0), "not signed": bundle(t, v2, foreign),
+	} {
+		if _, err := Check(bytes.NewReader(b), trusted.Key); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestVersions(t *testing.T) {
 	order := []string{"v0.9", "v1.0.0-rc1", "v1.0.0-rc2", "v1.0.0-rc2-3-gabcdef0", "1.0.0", "v1.0.0-1-gabc", "v1.0.0-12-g123", "v1.0.1", "v1.2.0", "v1.10.0", "v2.0.0"}
 	for i, a := range order {

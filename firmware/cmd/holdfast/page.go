@@ -57,12 +57,29 @@ func (p *page) status(s control.Status) {
 	p.line("Site     %s", clip(s.Site.Name, 70))
 	p.line("         document %d %s", s.Site.Serial, p.since(s.Site.Fetched))
 	p.line("Box      %s, version %s, up %s", clip(s.Name, 20), clip(s.Version, 24), p.age(s.Started))
+	p.update(s.Update)
 	p.line("")
 	if len(s.Alarms) == 0 {
 		p.line("Nothing to do.")
 	}
 	for _, a := range s.Alarms {
 		p.paragraph(p.paint("31", "▲")+" ", "  ", clip(a, alarmLong))
+	}
+}
+
+// update is a line while the software changes, and nothing otherwise.
+func (p *page) update(u control.Update) {
+	switch u.State {
+	case "writing":
+		p.line("Update   is being written")
+	case "trial":
+		p.line("Update   slot %s is on trial: it is confirmed after a minute without a fault", clip(u.Slot, 1))
+	case "waiting":
+		what := "the restart is due"
+		if len(u.Waits) > 0 {
+			what = "the restart waits for " + strings.Join(u.Waits, ", ")
+		}
+		p.paragraph("Update   ", "         ", clip("slot "+u.Next+" is written; "+what, alarmLong))
 	}
 }
 
