@@ -113,7 +113,7 @@ func TestConfirmed(t *testing.T) {
 		}
 	})
 	withUpdates(t, func(u *updates, k *keeper) { onTrial(u, k); k.refused = errors.New("no") }, func(u *updates, k *keeper) {
-		time.Sleep(provenAfter + settleEvery)
+		time.Sleep(provenAfter + 2*settleEvery)
 		if !strings.HasPrefix(k.did(), "confirm, confirm") {
 			t.Errorf("a confirmation that failed is tried again: %s", k.did())
 		}
