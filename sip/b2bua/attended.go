@@ -68,7 +68,10 @@ func (l *leg) becomes(in *Call) *leg {
 	x := &leg{call: in, before: l.media, side: l.side, user: l.user, trunk: l.trunk, instance: l.instance, binding: l.binding, plainOK: l.plainOK,
 		source: l.source, dlg: l.dlg, shown: l.shown, own: l.own, counted: l.counted, answered: true, updates: l.updates,
 		session: session{every: l.session.every, min: l.session.min, ours: l.session.ours},
-		id:      l.id, local: l.local, said: l.said, peer: l.peer, can: l.can, codecs: l.codecs, ours: l.ours, send: l.send.Clone()}
+		id:      l.id, local: l.local, said: l.said, peer: l.peer, can: l.can, codecs: l.codecs, ours: l.ours}
+	if !l.foreign { // else the key is another peer's: this call makes one of its own
+		x.send = l.send.Clone()
+	}
 	x.use(l.conn)
 	x.peerTag.Store(l.remoteTag())
 	l.counted, l.over, l.moved = false, true, x
