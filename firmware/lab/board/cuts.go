@@ -61,17 +61,26 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 	if len(acknowledged) == 0 {
 		return errors.New("no record reached the card")
 	}
-	last, err := caller.Dial(r.nextNumber(), ua.DialOptions{}) // its record is being written, or not yet, when the power goes
-	if err != nil {
+	// The power goes with one of the next writes. The calls that cause them are cut off too.
+	lost := r.disk.CutAfter(1+r.random.IntN(6), r.random)
+	for powered := true; powered; {
+		last, err := caller.Dial(r.nextNumber(), ua.DialOptions{})
+		if err != nil {
+			return err
+		}
+		select {
+		case loss := <-lost:
+			n.Saw("%v", loss)
+			powered = false
+		case <-last.Ended():
+			pause(ctx, time.Duration(r.random.IntN(50))*time.Millisecond)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if _, err := r.cut(); err != nil {
 		return err
 	}
-	pause(ctx, time.Duration(r.random.IntN(400))*time.Millisecond)
-	loss, err := r.cut()
-	if err != nil {
-		return err
-	}
-	n.Saw("%v", loss)
-	last.WaitEnd(ctx) // with its connection
 	kept, err := r.records(ctx)
 	if err != nil {
 		return err

@@ -17,7 +17,10 @@ import (
 
 const sector = 512
 
-var errOutside = errors.New("outside of the disk")
+var (
+	errOutside = errors.New("outside of the disk")
+	errNoPower = errors.New("disk: no power")
+)
 
 // Disk is the disk. Its methods are safe for concurrent use.
 type Disk struct {
@@ -28,7 +31,9 @@ type Disk struct {
 	pending []write                 // in order, since the last flush
 	dead    bool                    // cut: nothing more reaches the file
 	watched []*watch
-	flushes int
+	cutAt   int        // so many writes from now the power goes; 0: it does not
+	random  *rand.Rand // for that
+	lost    chan Loss
 }
 
 type write struct {
@@ -95,12 +100,22 @@ func (d *Disk) write(p []byte, at int64) error {
 	if err := d.inside(len(p), at); err != nil {
 		return err
 	}
+	if d.dead {
+		return errNoPower
+	}
 	d.pending = append(d.pending, write{at, p})
 	for i := 0; i < len(p); i += sector {
 		d.cached[(at+int64(i))/sector] = (*[sector]byte)(p[i:])
 	}
 	for _, w := range d.watched {
 		w.written = w.written || bytes.Contains(p, w.text)
+	}
+	if d.cutAt > 0 {
+		if d.cutAt--; d.cutAt == 0 {
+			loss, err := d.cut(d.random)
+			d.lost <- loss
+			return errors.Join(errNoPower, err)
+		}
 	}
 	return nil
 }
@@ -117,13 +132,12 @@ func (d *Disk) flush() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
-		return errors.New("disk: no power")
+		return errNoPower
 	}
 	if err := d.apply(d.pending); err != nil {
 		return err
 	}
 	d.pending, d.cached = nil, map[int64]*[sector]byte{}
-	d.flushes++
 	left := d.watched[:0]
 	for _, w := range d.watched {
 		if w.written {
@@ -161,14 +175,27 @@ func (l Loss) String() string {
 	return fmt.Sprintf("%d writes not flushed: %d kept, %d torn, %d lost", l.Unflushed, l.Kept, l.Torn, l.Unflushed-l.Kept-l.Torn)
 }
 
-// Cut takes the power away: of the unflushed writes each is kept or lost by chance, and one is torn: a part of its sectors is
-// written, from the front or from the back. After it the disk takes nothing.
+// CutAfter takes the power away with the n-th write from now, before anybody can flush it. The loss comes on the channel.
+func (d *Disk) CutAfter(n int, r *rand.Rand) <-chan Loss {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cutAt, d.random, d.lost = n, r, make(chan Loss, 1)
+	return d.lost
+}
+
+// Cut takes the power away now; that it is gone already is no error.
 func (d *Disk) Cut(r *rand.Rand) (Loss, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
-		return Loss{}, errors.New("disk: no power")
+		return Loss{}, nil
 	}
+	return d.cut(r)
+}
+
+// cut: of the unflushed writes each is kept or lost by chance, and one is torn: a part of its sectors is written, from the front or
+// from the back. After it the disk takes nothing.
+func (d *Disk) cut(r *rand.Rand) (Loss, error) {
 	d.dead = true
 	loss := Loss{Unflushed: len(d.pending)}
 	torn := -1

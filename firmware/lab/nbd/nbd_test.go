@@ -119,6 +119,28 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestCutAfter(t *testing.T) {
+	d, _ := newDisk(t, 8)
+	lost := d.CutAfter(2, rand.New(rand.NewPCG(1, 1)))
+	if err := d.write(full('a', 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case l := <-lost:
+		t.Fatalf("cut too early: %v", l)
+	default:
+	}
+	if err := d.write(full('b', 4), sector); err == nil {
+		t.Fatal("the write that lost the power went well")
+	}
+	if l := <-lost; l.Unflushed != 2 {
+		t.Fatalf("%v", l)
+	}
+	if d.write(full('c', 1), 0) == nil || d.flush() == nil {
+		t.Fatal("a disk without power works")
+	}
+}
+
 // A client that speaks the protocol as QEMU does.
 func TestServe(t *testing.T) {
 	d, name := newDisk(t, 8)

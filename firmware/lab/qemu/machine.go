@@ -76,6 +76,7 @@ func Start(cfg Config) (*Machine, error) {
 	var complaints bytes.Buffer
 	m.cmd.Stdout, m.cmd.Stderr = m.console, &complaints
 	m.On = time.Now()
+	m.console.on = m.On
 	if err := m.cmd.Start(); err != nil {
 		m.listen.Close()
 		m.served.Wait()
@@ -109,10 +110,12 @@ func (m *Machine) PowerOff() {
 	m.console.log.Close()
 }
 
-// Console collects what is said.
+// Console collects what is said; its log has the seconds since the power came before each line.
 type Console struct {
 	mu    sync.Mutex
 	log   io.WriteCloser
+	on    time.Time
+	open  bool // the log's last line has not ended
 	text  []byte
 	ended string        // why nothing more comes
 	grown chan struct{} // closed and replaced when there is more
@@ -122,7 +125,13 @@ type Console struct {
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.log.Write(p) // for people only
+	for line := range bytes.Lines(p) {
+		if !c.open {
+			fmt.Fprintf(c.log, "%6.1f ", time.Since(c.on).Seconds())
+		}
+		c.log.Write(line) // for people only
+		c.open = line[len(line)-1] != '\n'
+	}
 	c.text = append(c.text, p...)
 	close(c.grown)
 	c.grown = make(chan struct{})
