@@ -16,13 +16,17 @@ type row struct {
 	files int
 	sync  bool // after each line: a power cut loses the line that is being written at most
 
-	f    *os.File // nil: to be opened
-	size int64
+	f     *os.File // nil: to be opened
+	size  int64
+	dirty bool // something was written since the last flush
 }
 
 // write appends a line. After an error the file is opened anew with the next line.
 func (r *row) write(text []byte) error {
 	if r.f != nil && r.size+int64(len(text)) >= r.bytes {
+		if err := r.flush(); err != nil {
+			return err
+		}
 		r.close()
 		if err := r.shift(); err != nil {
 			return err
@@ -35,13 +39,27 @@ func (r *row) write(text []byte) error {
 	}
 	n, err := r.f.Write(append(append(make([]byte, 0, len(text)+1), text...), '\n'))
 	r.size += int64(n)
+	r.dirty = true
 	if err == nil && r.sync {
-		err = r.f.Sync()
+		err = r.flush()
 	}
 	if err != nil {
 		r.close()
 	}
 	return err
+}
+
+// flush makes what was written safe from a power cut.
+func (r *row) flush() error {
+	if !r.dirty || r.f == nil {
+		return nil
+	}
+	if err := r.f.Sync(); err != nil {
+		r.close()
+		return err
+	}
+	r.dirty = false
+	return nil
 }
 
 // open goes on with the current file; a line that a crash has torn is ended, so that it spoils none but itself.
@@ -65,7 +83,7 @@ func (r *row) open() error {
 		f.Close()
 		return err
 	}
-	if r.sync && size == 0 { // what is safe in a file whose name a power cut loses is not
+	if size == 0 { // what is safe in a file whose name a power cut loses is not
 		if err := syncFolder(r.dir); err != nil {
 			f.Close()
 			return err

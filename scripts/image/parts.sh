@@ -65,7 +65,7 @@ root_image() {
 	busybox "$root" init $(applets "$common/applets")
 	install -m 755 "$debian/sbin/e2fsck.static" "$root/bin/e2fsck.static"
 	install -m 755 "$program" "$root/usr/bin/holdfast"
-	ln -s /run/resolv.conf "$root/etc/resolv.conf"
+	ln -s /run/holdfast-net/resolv.conf "$root/etc/resolv.conf"
 	find "$debian/usr/share/ca-certificates/mozilla" -name '*.crt' | sort | xargs cat >"$root/etc/ssl/certs/ca-certificates.crt"
 	# shellcheck disable=SC2086
 	modules "$root" $root_modules

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"holdfast/firmware/lab/script"
 	"holdfast/firmware/lab/ua"
-	"holdfast/firmware/outbox"
 	"holdfast/firmware/record"
 )
 
@@ -81,7 +82,7 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 	if _, err := r.cut(); err != nil {
 		return err
 	}
-	kept, err := r.records(ctx)
+	kept, err := r.records()
 	if err != nil {
 		return err
 	}
@@ -123,34 +124,31 @@ type dialler interface {
 	Dial(to string, o ua.DialOptions) (*ua.Call, error)
 }
 
-// records are the dialled numbers of the call records in the box's queue on the card.
-func (r *rig) records(ctx context.Context) (map[string]bool, error) {
+// records are the dialled numbers of the call records on the card. Lines that a cut has torn do not count.
+func (r *rig) records() (map[string]bool, error) {
 	r.looks++
 	dir := filepath.Join(r.o.Dir, fmt.Sprintf("kept-%d", r.looks))
 	if err := r.card.Kept(dir); err != nil {
 		return nil, err
 	}
-	box, err := outbox.Open(filepath.Join(dir, "outbox"), outbox.Options{})
-	if err != nil {
-		return nil, err
+	files, err := filepath.Glob(filepath.Join(dir, "records", "call*.jsonl"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no call records in %s (%v)", dir, err)
 	}
 	out := map[string]bool{}
-	for after := uint64(0); ; {
-		wait, done := context.WithTimeout(ctx, 100*time.Millisecond) // there is nothing to wait for: what is there is there at once
-		e, err := box.Next(wait, record.KindCall, after)
-		done()
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return out, nil
-		}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("records: %w", err)
 		}
-		var c record.Call
-		if err := json.Unmarshal(e.Payload, &c); err != nil {
-			return nil, fmt.Errorf("record %s: %w", e.ID, err)
+		for line := range strings.Lines(string(data)) {
+			var c record.Call
+			if json.Unmarshal([]byte(line), &c) == nil {
+				out[c.Dialled] = true
+			}
 		}
-		out[c.Dialled], after = true, e.ID.Seq
 	}
+	return out, nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
