@@ -221,6 +221,23 @@ func TestUpdateFaults(t *testing.T) {
 	}
 }
 
+// TestPageUpdater: the page hears how far it is.
+func TestPageUpdater(t *testing.T) {
+	withUpdates(t, func(*updates, *keeper) {}, func(u *updates, k *keeper) {
+		var heard []string
+		p := (&Box{hardware: hardware{updates: u}}).PageUpdater()
+		if err := p.Update(t.Context(), strings.NewReader("bundle"), func(n int64, doing string) { heard = append(heard, fmt.Sprint(n, " ", doing)) }); err != nil {
+			t.Error(err)
+		}
+		if got := fmt.Sprint(heard); got != "[6 writing 6 checking]" || !strings.HasPrefix(k.did(), "apply bundle false") {
+			t.Errorf("%s %s", got, k.did())
+		}
+	})
+	if p := (&Box{hardware: hardware{updates: new(updates)}}).PageUpdater(); p != nil {
+		t.Error("there is nothing to update")
+	}
+}
+
 // TestRestore: the reset button gives an update up, and forgets who may use the page.
 func TestRestore(t *testing.T) {
 	for _, trial := range []bool{true, false} {

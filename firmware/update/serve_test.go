@@ -137,6 +137,45 @@ func TestSenderGone(t *testing.T) {
 	}
 }
 
+// TestRealFiles is an update on files of this machine, as the image's are: in place, without a change of size.
+func TestRealFiles(t *testing.T) {
+	dir := t.TempDir()
+	c, d := newCard(t, 1)
+	for path, p := range d.files {
+		file := filepath.Join(dir, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, p.seen, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Boot, c.Slots, c.open = filepath.Join(dir, "boot"), filepath.Join(dir, "dev"), openFile
+	locked := 0
+	c.unlock = func() (func() error, error) { locked++; return func() error { locked--; return nil }, nil }
+	if _, err := c.Apply(t.Context(), bytes.NewReader(bundle(t, v2, ours)), trusted, nil); err != nil {
+		t.Fatal(err)
+	}
+	if locked != 0 || c.State() != (State{Seq: 3, Slot: B, Good: A, Tries: 2}) {
+		t.Errorf("locked %d, %+v", locked, c.State())
+	}
+	for path, p := range d.files { // the disk in memory has not changed: it is the sizes that it gave
+		b, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil || len(b) != len(p.seen) {
+			t.Errorf("%s has %d bytes: %v", path, len(b), err)
+		}
+		copy(p.seen, b)
+	}
+	if version, whole := holds(d, B); version != v2.Version || !whole {
+		t.Errorf("slot b holds %q, %v", version, whole)
+	}
+	if version, whole := holds(d, A); version != v1.Version || !whole {
+		t.Errorf("slot a holds %q, %v", version, whole)
+	}
+	// A card whose lock is stuck (or a boot partition that cannot be written) is a fault with a name.
+	c.unlock = func() (func() error, error) { return nil, errors.New("make /boot writable: input/output error") }
+	if _, err := c.GiveUp(); err == nil || !strings.Contains(err.Error(), "make /boot writable") {
+		t.Error(err)
+	}
+}
+
 func TestNoUpdater(t *testing.T) {
 	if _, err := NewClient(filepath.Join(t.TempDir(), "none")).Status(t.Context()); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)

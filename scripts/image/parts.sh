@@ -70,7 +70,8 @@ root_image() {
 	# shellcheck disable=SC2086
 	modules "$root" $root_modules
 	tr -s ' \t\n' '\n' <<<"$load_at_start" >"$root/etc/modules"
-	printf 'VERSION=%s\nCOMMIT=%s\nBOARD=%s\nSLOT_FORMAT=1\n' "$version" "$commit" "$board" >"$root/etc/holdfast-release"
+	printf 'VERSION=%s\nCOMMIT=%s\nBOARD=%s\nSLOT_FORMAT=1\nTIME=%s\n' "$version" "$commit" "$board" "$SOURCE_DATE_EPOCH" >"$root/etc/holdfast-release"
+	if [ -f "${UPDATE_KEY:-update.key}.pub" ]; then cp "${UPDATE_KEY:-update.key}.pub" "$root/etc/holdfast/update.pub"; fi # whose updates it takes
 	cp "$root/etc/holdfast-release" "$out/slot/release"
 	cp -r "$work/share" "$root/usr/share/holdfast"
 	mksquashfs "$root" "$out/slot/root.squashfs" -noappend -all-root -no-xattrs -no-progress -comp zstd -Xcompression-level 19 -b 256K
