@@ -3,10 +3,11 @@ package srtp
 import (
 	"bytes"
 	"crypto/aes"
-	"crypto/cipher"
 	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
+
+	"holdfast/media/srtp/keystream"
 )
 
 const rtcpTag = 10 // bytes, for all HMAC-SHA1 suites (RFC 4568 §6.2.2)
@@ -25,30 +26,30 @@ type cm struct {
 
 // counter is the keys of one protocol.
 type counter struct {
-	block  cipher.Block
-	hi, lo uint64 // salt·2^16, as two big-endian halves
 	mac    mac
+	hi, lo uint64 // salt·2^16, as two big-endian halves
+	key    keystream.Key
 }
 
-func newCM(x *Scratch, d *deriver, s Suite, mki []byte) (*cm, error) {
+func (c *cm) init(x *Scratch, d *deriver, s Suite, mki []byte) error {
 	h, err := newHasher() // x's may be in use
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer h.wipe()
-	c := &cm{Scratch: x, tag: s.Tag, mki: bytes.Clone(mki)}
+	*c = cm{Scratch: x, tag: s.Tag, mki: bytes.Clone(mki)}
 	for label, k := range map[byte]*counter{0: &c.rtp, labelRTCP: &c.rtcp} {
 		enc, auth, salt := d.derive(label+labelEncryption, s.Key), d.derive(label+labelAuth, sha1.Size), d.derive(label+labelSalt, 14)
 		k.salt(salt)
 		k.mac = h.newMAC(auth)
-		if k.block, err = aes.NewCipher(enc); err != nil {
-			return nil, err
+		if err := k.key.Init(enc); err != nil {
+			return err
 		}
 		clear(enc)
 		clear(auth)
 		clear(salt)
 	}
-	return c, nil
+	return nil
 }
 
 // salt takes the 14 bytes of the session salt.
@@ -59,20 +60,18 @@ func (k *counter) salt(b []byte) {
 
 // xor en- or decrypts b. IV = salt·2^16 ⊕ SSRC·2^64 ⊕ index·2^16; the low 16 bits count blocks.
 //
-// cipher.NewCTR would allocate half a kilobyte for each packet, so the counter blocks are encrypted one by one, where they were written.
-// Writing all of them first, in whole words, is what makes it fast: a block read right after a part of it was written stalls.
+// Writing all counter blocks first, in whole words, is what makes it fast: a block read right after a part of it was written stalls.
 func (c *cm) xor(k *counter, b []byte, ssrc uint32, index uint64) {
 	hi, lo := k.hi^uint64(ssrc), k.lo^index<<16
 	for len(b) > 0 {
-		stream := c.stream[:min(streamSize, (len(b)+aes.BlockSize-1)&^(aes.BlockSize-1))]
+		blocks := min(keystream.Max, (len(b)+aes.BlockSize-1)/aes.BlockSize)
+		stream := c.stream[:blocks*aes.BlockSize]
 		for p := stream; len(p) > 0; p = p[aes.BlockSize:] {
 			binary.BigEndian.PutUint64(p, hi)
 			binary.BigEndian.PutUint64(p[8:], lo)
 			lo++ // at most 2^16 blocks (§4.1.1); a datagram has fewer
 		}
-		for p := stream; len(p) > 0; p = p[aes.BlockSize:] {
-			k.block.Encrypt(p, p)
-		}
+		k.key.Encrypt(&c.stream, blocks)
 		b = b[subtle.XORBytes(b, b, stream):]
 	}
 }
@@ -130,12 +129,12 @@ func (c *cm) overhead() (rtp, rtcp int) { return c.tag + len(c.mki), 4 + rtcpTag
 func (c *cm) word(pkt []byte) int { return len(pkt) - rtcpTag - len(c.mki) - 4 }
 
 func (c *cm) expect() uint64 {
-	return uint64(c.rtp.mac.outer[sha1.Size-1]) + uint64(c.tag) + c.near(c.rtp.block)
+	return uint64(c.rtp.mac.outer[sha1.Size-1]) + uint64(c.tag) + c.rtp.key.Expect()
 }
 
 func (c *cm) wipe() {
 	for _, k := range [...]*counter{&c.rtp, &c.rtcp} {
-		zero(k.block)
+		k.key.Wipe()
 		*k = counter{}
 	}
 }

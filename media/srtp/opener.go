@@ -23,6 +23,7 @@ type Opener struct {
 	clock uint64 // packets opened
 	last  int    // where the last packet's SSRC was found
 	known [maxOpened]received
+	cm    cm // what t is, unless it is GCM
 }
 
 // NewOpener takes a suite by its SDES name, master key and salt in one piece, and the MKI (nil: none). It keeps no reference to either.

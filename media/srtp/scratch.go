@@ -3,20 +3,19 @@ package srtp
 import (
 	"crypto/aes"
 	"crypto/cipher"
+
+	"holdfast/media/srtp/keystream"
 )
 
 // Scratch is the working space of Openers and Sealers that one goroutine uses. A thread with a thousand of them would otherwise find
 // none of their scratch in its caches, which costs more than the cryptography.
 type Scratch struct {
 	hasher hasher
-	stream [streamSize]byte // key stream
-	extra  [4]byte          // ROC, authenticated behind the packet
+	stream keystream.Blocks
+	extra  [4]byte // ROC, authenticated behind the packet
 	fetch  [aes.BlockSize]byte
 	clear  [maxPacket]byte // what is decrypted only to be verified
 }
-
-// streamSize is how much key stream is made at a time, in bytes: enough for 20 ms of G.711.
-const streamSize = 12 * aes.BlockSize
 
 // maxPacket is the longest packet that Opener.Verify takes with GCM, in bytes.
 const maxPacket = 2048
@@ -39,20 +38,22 @@ func (s *Scratch) near(b cipher.Block) uint64 {
 // NewOpener is NewOpener for a context that works in s, together with all others that do: no two of them may be used at the same time,
 // but one may be made, or wiped, while others work.
 func (s *Scratch) NewOpener(suite string, key, mki []byte) (*Opener, error) {
-	t, err := newTransform(s, suite, key, mki)
-	if err != nil {
+	o := new(Opener)
+	var err error
+	if o.t, err = newTransform(s, &o.cm, suite, key, mki); err != nil {
 		return nil, err
 	}
-	return &Opener{t: t}, nil
+	return o, nil
 }
 
 // NewSealer is NewSealer likewise.
 func (s *Scratch) NewSealer(suite string, key, mki []byte) (*Sealer, error) {
-	t, err := newTransform(s, suite, key, mki)
-	if err != nil {
+	o := new(Sealer)
+	var err error
+	if o.t, err = newTransform(s, &o.cm, suite, key, mki); err != nil {
 		return nil, err
 	}
-	return &Sealer{t: t}, nil
+	return o, nil
 }
 
 // Wipe forgets what the last packet left behind: key stream and sums. Nobody may be using s.

@@ -22,6 +22,7 @@ type Sealer struct {
 	t     transform
 	known [maxSealed]sent
 	n     int // of known in use
+	cm    cm  // what t is, unless it is GCM
 }
 
 // NewSealer takes what NewOpener takes.

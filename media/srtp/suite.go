@@ -81,8 +81,9 @@ type transform interface {
 	wipe()
 }
 
-// newTransform splits key into master key and salt and derives the session keys.
-func newTransform(x *Scratch, suite string, key, mki []byte) (transform, error) {
+// newTransform splits key into master key and salt and derives the session keys. AES-CM is made in place: what a packet needs shall lie
+// in one piece.
+func newTransform(x *Scratch, place *cm, suite string, key, mki []byte) (transform, error) {
 	s, err := ParseSuite(suite)
 	if err != nil {
 		return nil, err
@@ -101,5 +102,8 @@ func newTransform(x *Scratch, suite string, key, mki []byte) (transform, error) 
 	if s.gcm {
 		return newGCM(x, d, s, mki)
 	}
-	return newCM(x, d, s, mki)
+	if err := place.init(x, d, s, mki); err != nil {
+		return nil, err
+	}
+	return place, nil
 }
