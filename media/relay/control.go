@@ -12,7 +12,7 @@ import (
 // NTP times pass unchanged, so that the peers' round trip stays theirs. Whatever else the compound holds (BYE, feedback, extended
 // reports, the names in SDES) speaks of streams that the other peer does not know, and ends here.
 func (l *Leg) receiveControl(r *Route, k *latch, pkt []byte, from netip.AddrPort, now time.Duration) {
-	e := r.from
+	e := &r.from
 	at := e.remoteRTCP
 	if k == &l.media {
 		at = e.remote
@@ -42,7 +42,7 @@ func (l *Leg) receiveControl(r *Route, k *latch, pkt []byte, from netip.AddrPort
 		l.learn(in, now)
 	}
 	switch {
-	case r.to == nil:
+	case r.leg == nil:
 		l.drop(unconnected)
 	case !r.to.toPeer:
 		l.drop(held)
@@ -62,7 +62,7 @@ func (l *Leg) learn(in rtp.Report, now time.Duration) {
 }
 
 func (l *Leg) forwardReport(r *Route, in rtp.Report, now time.Duration) {
-	to, peer := r.leg, r.to
+	to, peer := r.leg, &r.to
 	to.tx.adopt(peer)
 	out := l.translateReport(in, to)
 	if out.Sender {
@@ -81,9 +81,9 @@ func (l *Leg) forwardReport(r *Route, in rtp.Report, now time.Duration) {
 
 // sendControl sends a sealed report to the leg's peer.
 func (l *Leg) sendControl(e *endpoint, pkt []byte) {
-	socket, k, at := l.rtcp, &l.control, e.remoteRTCP
+	socket, k, at := &l.rtcp, &l.control, e.remoteRTCP
 	if e.mux {
-		socket, k, at = l.rtp, &l.media, e.remote
+		socket, k, at = &l.rtp, &l.media, e.remote
 	}
 	k.follow(e.turn, at)
 	if !socket.Send(pkt, k.at) {

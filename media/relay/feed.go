@@ -72,7 +72,7 @@ func (l *Leg) feed(now time.Duration) time.Duration {
 			s.over = true
 			break
 		}
-		l.sendFrame(r.from, s.player.Frames(), frame, !s.running, now)
+		l.sendFrame(&r.from, s.player.Frames(), frame, !s.running, now)
 		s.running = true
 		s.due += s.player.Frames().Period()
 	}

@@ -15,8 +15,8 @@ import (
 //
 // What every packet needs stands together and comes first: with a thousand legs, a cache miss costs more than the work.
 type Leg struct {
+	rtp     udp.Socket
 	w       *worker
-	rtp     *udp.Socket
 	route   atomic.Pointer[Route] // where signalling and packets meet
 	heard   atomic.Int64          // time.Duration: the last authentic packet; 0: none
 	media   latch                 // the worker's, as are
@@ -28,7 +28,7 @@ type Leg struct {
 	playing playing
 	keypad  keypad
 
-	rtcp    *udp.Socket
+	rtcp    udp.Socket
 	session *Session
 	side    Side
 	local   netip.AddrPort
@@ -80,10 +80,10 @@ func newLeg(s *Session, side Side) (*Leg, error) {
 func (l *Leg) bind(at netip.AddrPort) (err error) {
 	dscp := l.session.relay.cfg.DSCP
 	l.local = at
-	if l.rtp, err = l.w.loop.Open(at, dscp); err != nil {
+	if err = l.rtp.Open(l.w.loop, at, dscp); err != nil {
 		return err
 	}
-	if l.rtcp, err = l.w.loop.Open(netip.AddrPortFrom(at.Addr(), at.Port()+1), dscp); err != nil {
+	if err = l.rtcp.Open(l.w.loop, netip.AddrPortFrom(at.Addr(), at.Port()+1), dscp); err != nil {
 		l.rtp.Close()
 		return err
 	}
@@ -118,9 +118,9 @@ func (l *Leg) compile() {
 		l.route.Store(nil)
 		return
 	}
-	r := &Route{from: l.endpoint, link: l.session.links, play: l.play.in(l.endpoint)}
+	r := &Route{from: *l.endpoint, link: l.session.links, play: l.play.in(l.endpoint)}
 	if l.with != nil && l.with.endpoint != nil {
-		r.to, r.leg, r.cover = l.with.endpoint, l.with, l.with.play
+		r.to, r.leg, r.cover = *l.with.endpoint, l.with, l.with.play
 		r.verbatim = l.verbatim()
 	}
 	l.route.Store(r)

@@ -12,7 +12,7 @@ import (
 
 // receiveMedia is the whole step of one RTP packet.
 func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.Duration) {
-	e := r.from
+	e := &r.from
 	l.media.follow(e.turn, e.remote)
 	if !l.media.admits(e, from, now) {
 		l.drop(stranger)
@@ -59,7 +59,7 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 		l.drop(payload)
 	case r.cover != nil && r.leg.covered(r.cover, k, now):
 		l.drop(covered)
-	case r.to == nil:
+	case r.leg == nil:
 		l.drop(unconnected)
 	case !r.to.toPeer:
 		r.leg.tx.source = source{} // what comes after the hold begins anew: the pause was no loss
@@ -88,7 +88,7 @@ func (l *Leg) forward(r *Route, h rtp.Header, k kind, pkt, body []byte, now time
 		}
 		rtp.ScaleEvents(body, r.from.event.Clock, r.to.event.Clock)
 	}
-	to, peer := r.leg, r.to
+	to, peer := r.leg, &r.to
 	to.tx.adopt(peer)
 	if !to.tx.number(&h, l, r.link, k, peer.audio.Clock, now) {
 		l.drop(late)

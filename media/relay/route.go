@@ -30,18 +30,17 @@ type endpoint struct {
 	stamp    uint32 // where the time line begins, if it has not begun
 }
 
-// Route is what becomes of one leg's packets: a plain description without behaviour of its own. It is immutable and swapped whole.
+// Route is what becomes of one leg's packets: a plain description without behaviour of its own. It is immutable and swapped whole. It
+// holds copies, because each pointer that a packet has to follow costs a wait for memory.
 type Route struct {
-	from *endpoint // whose packets
-	to   *endpoint // nil: nowhere
-	leg  *Leg      // to's
-
-	verbatim bool // from's packets go on as they are, once verified
+	leg      *Leg   // whose peer hears it; nil: nobody
+	link     uint32 // grows with every Connect
+	verbatim bool   // from's packets go on as they are, once verified
+	from     endpoint
+	to       endpoint // leg's
 
 	play  *play // what the box itself sends to from's peer; nil: nothing
 	cover *play // what it sends to to's peer, which hides from's audio; nil: nothing
-
-	link uint32 // grows with every Connect
 }
 
 // comfortNoise is the static payload type of RFC 3389.

@@ -127,7 +127,7 @@ func (l *Leg) openShared(e *endpoint, pkt []byte, now time.Duration) (opened, se
 
 // passOn sends a packet to the other leg's peer as it came.
 func (l *Leg) passOn(r *Route, sealed []byte) {
-	to, peer := r.leg, r.to
+	to, peer := r.leg, &r.to
 	to.media.follow(peer.turn, peer.remote)
 	if !to.rtp.Send(sealed, to.media.at) {
 		to.count.sendErrors.Add(1)
@@ -139,7 +139,7 @@ func (l *Leg) passOn(r *Route, sealed []byte) {
 
 // receiveSharedControl is receiveControl where reports go on as they are. k admits the packet, which came from from.
 func (l *Leg) receiveSharedControl(r *Route, k *latch, pkt []byte, from netip.AddrPort, now time.Duration) {
-	e, to := r.from, r.leg
+	e, to := &r.from, r.leg
 	sealed := l.w.spare[:copy(l.w.spare, pkt)]
 	pkt, err := e.recv.RTCP(pkt)
 	if err != nil {
@@ -163,5 +163,5 @@ func (l *Leg) receiveSharedControl(r *Route, k *latch, pkt []byte, from netip.Ad
 	if in.Sender {
 		to.reports.add(reported{in.Info.Middle(), now, l})
 	}
-	to.sendControl(r.to, sealed)
+	to.sendControl(&r.to, sealed)
 }

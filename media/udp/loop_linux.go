@@ -33,9 +33,10 @@ const (
 
 // Receiver gets a socket's datagrams. now is the time since the loop's start; from has no IPv4-mapped address.
 type Receiver interface {
-	// Expect is called for a few sockets before the first of them is served. It may read what Receive will need, and does nothing else:
-	// with a thousand sockets that is far from the processor, and reads for several sockets, which do not wait for each other, overlap.
-	Expect()
+	// Expect is called for a few sockets before the first of them is served, in Steps steps from 0, each for all of them. It may read
+	// what Receive will need, and does nothing else: with a thousand sockets that is far from the processor, and reads for several
+	// sockets, which do not wait for each other, overlap. A step follows pointers that the one before has read.
+	Expect(step int)
 	Receive(pkt []byte, from Addr, now time.Duration)
 }
 
@@ -158,8 +159,10 @@ func (l *Loop) serve(n int, now time.Duration) {
 	}
 	for some := range slices.Chunk(ready, expected) {
 		if len(some) > 1 {
-			for _, s := range some {
-				s.receiver.Expect()
+			for step := range Steps {
+				for _, s := range some {
+					s.receiver.Expect(step)
+				}
 			}
 		}
 		for _, s := range some {
@@ -173,6 +176,9 @@ func (l *Loop) serve(n int, now time.Duration) {
 	clear(ready)
 	l.epoch.Add(1)
 }
+
+// Steps of Receiver.Expect.
+const Steps = 3
 
 // expected is how many sockets are looked after ahead: what they need has to stay in the nearest cache until they are served.
 const expected = 8

@@ -18,7 +18,7 @@ var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 // receiver is a Receiver that is a function.
 type receiver func(pkt []byte, from Addr, now time.Duration)
 
-func (f receiver) Expect() {}
+func (f receiver) Expect(int) {}
 
 func (f receiver) Receive(pkt []byte, from Addr, now time.Duration) { f(pkt, from, now) }
 
@@ -42,9 +42,14 @@ func runLoop(t testing.TB, capacity int) *Loop {
 	return l
 }
 
+func open(l *Loop, at Addr, dscp int) (*Socket, error) {
+	s := new(Socket)
+	return s, s.Open(l, at, dscp)
+}
+
 func openSocket(t testing.TB, l *Loop, at Addr) *Socket {
 	t.Helper()
-	s, err := l.Open(at, 46)
+	s, err := open(l, at, 46)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +73,7 @@ func TestEcho(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			addr := netip.MustParseAddrPort(at)
 			l := runLoop(t, 4)
-			s, err := l.Open(addr, 46)
+			s, err := open(l, addr, 46)
 			if err != nil {
 				t.Skipf("this machine has no %v: %v", addr.Addr(), err)
 			}
@@ -141,7 +146,7 @@ func TestMarking(t *testing.T) {
 		t.Errorf("type of service %#x, %v", tos, err)
 	}
 	for _, bad := range []int{-1, 64} {
-		if _, err := l.Open(anyPort, bad); err == nil {
+		if _, err := open(l, anyPort, bad); err == nil {
 			t.Errorf("DSCP %d: no error", bad)
 		}
 	}
@@ -262,10 +267,10 @@ func TestCapacity(t *testing.T) {
 	if err := b.Watch(nothing); err != nil {
 		t.Errorf("the slot did not come back: %v", err)
 	}
-	if _, err := l.Open(b.Local(), 0); err == nil {
+	if _, err := open(l, b.Local(), 0); err == nil {
 		t.Error("one port was bound twice")
 	}
-	if _, err := l.Open(Addr{}, 0); err == nil {
+	if _, err := open(l, Addr{}, 0); err == nil {
 		t.Error("bound to no address")
 	}
 }
@@ -278,7 +283,7 @@ func TestCloseUnderFlood(t *testing.T) {
 	defer flood.Wait()
 	defer close(stop)
 	for range 100 {
-		s, err := l.Open(anyPort, 0)
+		s, err := open(l, anyPort, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

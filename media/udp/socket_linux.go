@@ -15,7 +15,7 @@ var ErrFull = errors.New("media worker takes no more sockets")
 // Addr is a datagram's address.
 type Addr = netip.AddrPort
 
-// Socket is a bound UDP socket of a loop.
+// Socket is a bound UDP socket of a loop. Open makes it usable, once.
 type Socket struct {
 	loop     *Loop
 	fd       int
@@ -26,10 +26,10 @@ type Socket struct {
 	local    Addr
 }
 
-// Open binds a socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.
-func (l *Loop) Open(local Addr, dscp int) (*Socket, error) {
+// Open binds the socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.
+func (s *Socket) Open(l *Loop, local Addr, dscp int) error {
 	if dscp < 0 || dscp > 63 {
-		return nil, fmt.Errorf("DSCP %d is not between 0 and 63", dscp)
+		return fmt.Errorf("DSCP %d is not between 0 and 63", dscp)
 	}
 	addr := local.Addr().Unmap()
 	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TOS
@@ -41,21 +41,21 @@ func (l *Loop) Open(local Addr, dscp int) (*Socket, error) {
 		family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TCLASS
 		name = &unix.SockaddrInet6{Port: int(local.Port()), Addr: addr.As16()}
 	default:
-		return nil, fmt.Errorf("open media socket: no local address")
+		return fmt.Errorf("open media socket: no local address")
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open media socket: %w", err)
+		return fmt.Errorf("open media socket: %w", err)
 	}
-	s := &Socket{loop: l, fd: fd, slot: -1, v6: family == unix.AF_INET6}
 	if err := unix.SetsockoptInt(fd, level, option, dscp<<2); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("mark media socket: %w", err)
+		return fmt.Errorf("mark media socket: %w", err)
 	}
 	if err := unix.Bind(fd, name); err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("bind media socket to %v: %w", local, err)
+		return fmt.Errorf("bind media socket to %v: %w", local, err)
 	}
+	*s = Socket{loop: l, fd: fd, slot: -1, v6: family == unix.AF_INET6}
 	// Ask: a test binds port 0.
 	if bound, err := unix.Getsockname(fd); err == nil {
 		switch b := bound.(type) {
@@ -65,7 +65,7 @@ func (l *Loop) Open(local Addr, dscp int) (*Socket, error) {
 			s.local = netip.AddrPortFrom(addr, uint16(b.Port))
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // Local is the bound address.
