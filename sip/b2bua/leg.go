@@ -317,8 +317,9 @@ func (l *leg) apply(other sdp.Direction) error {
 		Audio: Payload{l.codecs.Audio.Type, l.codecs.Audio.Clock}, RecvAudio: Payload{l.ours.Audio.Type, l.ours.Audio.Clock},
 		Codec: l.codecs.Audio.Name,
 		Event: Payload{l.codecs.Event.Type, l.codecs.Event.Clock}, RecvEvent: Payload{l.ours.Event.Type, l.ours.Event.Clock},
-		CN:     l.codecs.Noise.Clock != 0,
-		ToPeer: p.Direction.Receives() && other.Sends(), FromPeer: p.Direction.Sends() && other.Receives(),
+		CN:          l.codecs.Noise.Clock != 0,
+		ToPeer:      p.Direction.Receives() && other.Sends(),
+		FromPeer:    p.Direction == sdp.SendRecv && other.Receives(), // who holds, and who is held, may well be silent
 		FixedSource: l.plainOK && l.recv.Suite == "", Shared: l.foreign,
 	}
 	if s.Remote.Addr().IsUnspecified() { // hold of RFC 2543: the old address stays for the day it is resumed
