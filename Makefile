@@ -73,6 +73,11 @@ prompts: ## announcements and music anew, from text and tones (media/prompt/defa
 	@go run -tags libopus,nolibopusfile,bcg729 ./media/prompt/encode -out media/prompt/default
 	@go test -tags libopus,nolibopusfile,bcg729 ./media/prompt/...
 
+.PHONY: check-monitoring
+check-monitoring: ## a real box's metrics, the alert rules and the dashboard (scripts/monitoring) with promtool; installs it
+	@scripts/deps.sh monitoring
+	@scripts/monitoring/check.sh
+
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME)
 

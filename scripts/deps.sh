@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that a make target needs, and nothing when all is there.
-# usage: deps.sh test|lint|prompts|bench-sip|interop|image|flash|qemu-test|arm64...
+# usage: deps.sh test|lint|monitoring|prompts|bench-sip|interop|image|flash|qemu-test|arm64...
 # Debian 12, amd64 for interop. Without root it says what to install and stops.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
@@ -12,6 +12,7 @@ for what; do
 	case $what in
 	test) want+=(gcc libc6-dev libxml2-utils zstd iproute2) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema; ip makes the networks of tests
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
+	monitoring) want+=(prometheus gcc libc6-dev) ;; # promtool
 	lint) want+=(shellcheck) ;;
 	image) want+=(genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler kmod cpio zstd gzip xz-utils debian-archive-keyring) ;;
 	flash) want+=(zstd) ;;
@@ -59,7 +60,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	fi
 	trap 'rm -f "${cleanup[@]}"' EXIT
 	export DEBIAN_FRONTEND=noninteractive
-	if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+	if ! { apt-get -q update && apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		echo "deps.sh: installing failed" >&2
 		exit 1

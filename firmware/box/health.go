@@ -20,6 +20,7 @@ import (
 
 // buildHealth makes the two gates: vital is what calls need, card what only memory needs. Calls run without a card.
 func (b *Box) buildHealth() error {
+	b.fsyncs = newFsyncs()
 	b.vital = health.New(time.Now,
 		health.Check{Name: "SIP", Every: 10 * time.Second, Stale: 35 * time.Second, Probe: b.probeSIP},
 		health.Check{Name: "media", Every: 5 * time.Second, Stale: 25 * time.Second, Probe: b.relay.Turn})
@@ -71,8 +72,13 @@ func (b *Box) probeCard(context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(time.Now().UTC().Format(time.RFC3339) + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	began := time.Now()
+	_, err = f.WriteString(began.UTC().Format(time.RFC3339) + "\n")
+	err = errors.Join(err, f.Sync(), f.Close())
+	if b.fsyncs != nil {
+		b.fsyncs.Observe(time.Since(began).Seconds())
+	}
+	return err
 }
 
 // boardAlarms are what is wrong with the box as a thing.

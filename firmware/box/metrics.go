@@ -22,7 +22,7 @@ func (b *Box) serveMetrics(ctx context.Context) error {
 		return nil
 	}
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{b})
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{b}, b.fsyncs)
 	l, err := net.Listen("tcp4", b.cfg.Metrics.String())
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -45,26 +45,35 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("holdfast_"+name, help, labels, nil)
 }
 
+// sink takes what one look at the box finds.
+type sink struct{ ch chan<- prometheus.Metric }
+
+func (m sink) gauge(name, help string, v float64) {
+	m.ch <- prometheus.MustNewConstMetric(desc(name, help), prometheus.GaugeValue, v)
+}
+
+func (m sink) total(name, help string, v uint64) {
+	m.ch <- prometheus.MustNewConstMetric(desc(name+"_total", help), prometheus.CounterValue, float64(v))
+}
+
+func (m sink) labelled(name, help, label, value string, kind prometheus.ValueType, v float64) {
+	m.ch <- prometheus.MustNewConstMetric(desc(name, help, label), kind, v, value)
+}
+
 // Describe says nothing: the set depends on the site document (an unchecked collector).
 func (g gauges) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads everything once.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(name, help string, v float64) {
-		ch <- prometheus.MustNewConstMetric(desc(name, help), prometheus.GaugeValue, v)
-	}
-	total := func(name, help string, v uint64) {
-		ch <- prometheus.MustNewConstMetric(desc(name+"_total", help), prometheus.CounterValue, float64(v))
-	}
-	labelled := func(name, help, label, value string, kind prometheus.ValueType, v float64) {
-		ch <- prometheus.MustNewConstMetric(desc(name, help, label), kind, v, value)
-	}
+	m := sink{ch}
+	gauge, total, labelled := m.gauge, m.total, m.labelled
+	defer g.watch(m)
 	b, now := g.b, time.Now()
 	state := b.modes.state()
-	for _, m := range []mode.Mode{mode.Normal, mode.Resilience, mode.Drill, mode.Recovering} {
-		labelled("mode", "1 for the mode that the box is in.", "mode", m.String(), prometheus.GaugeValue, flag(m == state.Mode))
+	for _, x := range []mode.Mode{mode.Normal, mode.Resilience, mode.Drill, mode.Recovering} {
+		labelled("mode", "1 for the mode that the box is in.", "mode", x.String(), prometheus.GaugeValue, flag(x == state.Mode))
 	}
-	gauge("mode_since_seconds", "When the mode began, Unix time.", float64(state.Since.UnixMilli())/1000)
+	gauge("mode_since_timestamp_seconds", "When the mode began, Unix time.", float64(state.Since.UnixMilli())/1000)
 	for _, e := range b.modes.evidence() {
 		ch <- prometheus.MustNewConstMetric(desc("zone_up", "1 while the cloud's zone counts as up.", "zone", "kind"), prometheus.GaugeValue,
 			flag(e.Verdict == mode.Up), e.Zone, e.Kind.String())

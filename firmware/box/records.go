@@ -33,6 +33,7 @@ func (b *Box) callEnded(r b2bua.Record) {
 	if b.page != nil {
 		b.page.Ended(c)
 	}
+	b.heard.add(c)
 }
 
 func direction(r b2bua.Record) record.Direction {

@@ -3,6 +3,8 @@ package box
 import (
 	"context"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"holdfast/firmware/report"
 	"holdfast/firmware/webhook"
 	"holdfast/sip/trace"
@@ -13,6 +15,8 @@ type watching struct {
 	trace        *trace.Log // nil: no SIP is kept
 	reports      *report.Collector
 	reportSender *webhook.Sender // nil: reports stay here
+	fsyncs       prometheus.Histogram
+	heard        heard
 }
 
 // runWatching starts it.
