@@ -2,6 +2,7 @@ package box
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"holdfast/firmware/notice"
@@ -20,7 +21,7 @@ func (r bells) Ring(ctx context.Context, c notice.Call, on func(notice.Event)) e
 	if list := r.b.site.Load().EmergencyNumbers(); len(list) > 0 {
 		number = list[0]
 	}
-	return r.b.calls.Ring(ctx, b2bua.RingOrder{ID: c.ID, User: c.User, Name: c.Display, Number: number, Prompt: b2bua.EmergencyNotice, RingFor: c.RingFor},
+	err := r.b.calls.Ring(ctx, b2bua.RingOrder{ID: c.ID, User: c.User, Name: c.Display, Number: number, Prompt: b2bua.EmergencyNotice, RingFor: c.RingFor},
 		func(e b2bua.RingEvent) {
 			if e == b2bua.RingTaken {
 				on(notice.Taken)
@@ -28,6 +29,10 @@ func (r bells) Ring(ctx context.Context, c notice.Call, on func(notice.Event)) e
 				on(notice.Acknowledged)
 			}
 		})
+	if errors.Is(err, b2bua.ErrNobodyThere) {
+		return notice.ErrNobodyThere
+	}
+	return err
 }
 
 // Message sends a text.

@@ -208,11 +208,11 @@ func (n *Engine) ring(ctx context.Context, e emergency.Emergency, user string) {
 		})
 		if err != nil && ctx.Err() == nil {
 			n.once(e, emergency.Step{Kind: emergency.NoticeFailed, Who: user, How: string(ring), Text: err.Error()})
-			n.o.Log.Warn("a notice call", "call", e.ID, "user", user, "err", err)
+			n.o.Log.Debug("a notice call", "call", e.ID, "user", user, "err", err)
 		}
 		n.post(func() {
 			delete(n.calls, user)
-			n.m.rung(time.Now(), user)
+			n.m.rung(time.Now(), user, !errors.Is(err, ErrNobodyThere))
 		})
 	})
 }

@@ -11,6 +11,7 @@ import (
 // Settings are the notice's times; the zero value of a field means its default.
 type Settings struct {
 	Every        time.Duration // from the end of a notice call until it rings again (20 s)
+	Again        time.Duration // the same where no phone of the desk could be reached: it may be back any moment (3 s)
 	RingFor      time.Duration // a notice call that nobody takes (25 s)
 	MessageAfter time.Duration // the call's number for the PSAP is known by then (500 ms)
 	MessageEvery time.Duration // until the phones have the text (30 s)
@@ -19,6 +20,7 @@ type Settings struct {
 
 func (s Settings) filled() Settings {
 	s.Every = cmp.Or(s.Every, 20*time.Second)
+	s.Again = cmp.Or(s.Again, 3*time.Second)
 	s.RingFor = cmp.Or(s.RingFor, 25*time.Second)
 	s.MessageAfter = cmp.Or(s.MessageAfter, 500*time.Millisecond)
 	s.MessageEvery = cmp.Or(s.MessageEvery, 30*time.Second)
@@ -112,12 +114,15 @@ func (m *machine) clear(id string) (out []action) {
 	return out
 }
 
-// rung says that a desk's notice call is over.
-func (m *machine) rung(now time.Time, user string) {
+// rung says that a desk's notice call is over; whether it rang at all.
+func (m *machine) rung(now time.Time, user string, reached bool) {
 	id := m.ringing[user]
 	delete(m.ringing, user)
 	if d := m.find(id).desk(user); d != nil {
-		d.ringAt = now.Add(m.s.Every)
+		d.ringAt = now.Add(m.s.Again)
+		if reached {
+			d.ringAt = now.Add(m.s.Every)
+		}
 	}
 }
 

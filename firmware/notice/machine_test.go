@@ -26,6 +26,16 @@ func TestMachine(t *testing.T) {
 			50   clear a → stop:a:desk stop:a:guard
 			50   rung desk →
 			99   tick →`,
+		"a desk whose phones are away is tried again soon": `
+			0    raise a desk → ring:a:desk
+			0    away desk →
+			0.5  tick → message:a:desk
+			0.6  sent a desk
+			2.9  tick →
+			3    tick → ring:a:desk
+			10   rung desk →
+			29   tick →
+			30   tick → ring:a:desk`,
 		"the same call is raised twice": `
 			0    raise a desk → ring:a:desk
 			0    raise a desk →`,
@@ -122,7 +132,9 @@ func TestMachine(t *testing.T) {
 				case "news":
 					m.retell(now, f[2], 1)
 				case "rung":
-					m.rung(now, f[2])
+					m.rung(now, f[2], true)
+				case "away":
+					m.rung(now, f[2], false)
 				case "sent", "lost":
 					m.sent(now, f[2], f[3], f[1] == "sent")
 				case "clear":

@@ -49,6 +49,9 @@ type Messenger interface {
 // ErrNoTexts says that a user's phones show no texts.
 var ErrNoTexts = errors.New("notice: the phones show no texts")
 
+// ErrNobodyThere says that no phone of a user can be reached just now.
+var ErrNobodyThere = errors.New("notice: no phone of the user can be reached")
+
 // errNotHere stands for a Ringer or Messenger that there is none of.
 var errNotHere = errors.New("notice: there is no way to reach phones")
 

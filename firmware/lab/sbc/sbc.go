@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -46,12 +47,13 @@ type SBC struct {
 	listener net.Listener
 	owned    sync.WaitGroup
 
-	mu      sync.Mutex
-	conns   map[*wire.Conn]bool
-	toBox   *wire.Conn
-	options int
-	refused []string // TLS failures
-	record  strings.Builder
+	mu          sync.Mutex
+	subscribers map[string]ua.Behaviour
+	conns       map[*wire.Conn]bool
+	toBox       *wire.Conn
+	options     int
+	refused     []string // TLS failures
+	record      strings.Builder
 }
 
 const (
@@ -68,8 +70,8 @@ func Start(cfg Config) (*SBC, error) {
 	at := l.Addr().(*net.TCPAddr).AddrPort()
 	cfg.Listen = at
 	cfg.Voice.IP = at.Addr()
-	s := &SBC{cfg: cfg, listener: l, conns: map[*wire.Conn]bool{}}
-	s.Agent = ua.New(ua.Config{User: "pstn", Domain: cfg.Domain, UserAgent: "Lab SBC", Contact: at, Voice: cfg.Voice, Incoming: s.behaviour})
+	s := &SBC{cfg: cfg, listener: l, conns: map[*wire.Conn]bool{}, subscribers: maps.Clone(cfg.Subscribers)}
+	s.Agent = ua.New(ua.Config{User: "pstn", Domain: cfg.Domain, UserAgent: "Lab SBC", Contact: at, Outlives: true, Voice: cfg.Voice, Incoming: s.behaviour})
 	s.owned.Go(s.serve)
 	return s, nil
 }
@@ -144,8 +146,17 @@ func (s *SBC) tap(_ *wire.Conn, received bool, raw []byte) {
 	}
 }
 
+// Behave changes how a number takes its calls from now on.
+func (s *SBC) Behave(number string, b ua.Behaviour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscribers[number] = b
+}
+
 func (s *SBC) behaviour(req *sip.Request) ua.Behaviour {
-	b, ok := s.cfg.Subscribers[req.Recipient.User]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.subscribers[req.Recipient.User]
 	if !ok {
 		return ua.Behaviour{Reject: 404}
 	}

@@ -76,10 +76,14 @@ func (c *Call) serve(b Behaviour) {
 	if b.Never {
 		wait.Stop()
 	}
+	lost := c.conn().Done()
+	if c.agent.cfg.Outlives {
+		lost = nil
+	}
 	select {
 	case <-c.ended:
 		return
-	case <-c.conn.Done():
+	case <-lost:
 		c.end("flow lost")
 		return
 	case <-wait.C:
@@ -128,12 +132,12 @@ func (c *Call) localDescription() (voice.Description, error) {
 func (c *Call) response(status int, reason string, sdp *voice.Description) {
 	res := sip.NewResponseFromRequest(c.invite, status, reason, nil)
 	res.To().Params.Add("tag", c.localTag)
-	res.AppendHeader(c.agent.contact(c.conn))
+	res.AppendHeader(c.agent.contact(c.conn()))
 	res.AppendHeader(sip.NewHeader("Server", c.agent.cfg.UserAgent))
 	if sdp != nil {
 		setSDP(res, *sdp)
 	}
-	c.conn.Send(res)
+	c.conn().Send(res)
 	c.note(status)
 }
 

@@ -26,6 +26,7 @@ type Config struct {
 	UserAgent          string         // User-Agent and Server
 	Contact            netip.AddrPort // default: the local address of the call's connection
 	Voice              voice.Config
+	Outlives           bool                         // calls outlive their connection, and go on over the one that the peer uses next
 	Incoming           func(*sip.Request) Behaviour // how a call is taken; nil: answered at once
 }
 
@@ -76,7 +77,7 @@ func (a *Agent) Running(conn *wire.Conn) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.calls {
-		if conn == nil || c.conn == conn {
+		if conn == nil || c.conn() == conn {
 			n++
 		}
 	}
@@ -131,6 +132,9 @@ func (a *Agent) inDialog(conn *wire.Conn, req *sip.Request, c *Call) {
 			a.respond(conn, req, 481, "Call/Transaction Does Not Exist")
 		}
 		return
+	}
+	if a.cfg.Outlives {
+		c.flow.Store(conn)
 	}
 	switch req.Method {
 	case sip.ACK:

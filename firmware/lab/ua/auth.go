@@ -70,7 +70,7 @@ func (a *Agent) Do(ctx context.Context, conn *wire.Conn, req *sip.Request) (*sip
 
 // do is Do inside a dialog, where the CSeq must stay in step.
 func (c *Call) do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
-	res, err := c.agent.Do(ctx, c.conn, req)
+	res, err := c.agent.Do(ctx, c.conn(), req)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if res != nil && res.CSeq() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -19,7 +20,7 @@ const finalWait = 5 * time.Second
 // Call is one dialog and its audio, in either direction.
 type Call struct {
 	agent    *Agent
-	conn     *wire.Conn
+	flow     atomic.Pointer[wire.Conn]
 	outgoing bool
 	id       string // Call-ID
 	localTag string
@@ -51,6 +52,9 @@ type Call struct {
 	held       bool // by the peer
 	reoffering bool
 }
+
+// conn is the connection that the call is on.
+func (c *Call) conn() *wire.Conn { return c.flow.Load() }
 
 // ID is the Call-ID.
 func (c *Call) ID() string { return c.id }
@@ -213,7 +217,7 @@ func (c *Call) stamp(req *sip.Request, seq uint32) {
 	req.AppendHeader(&id)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: req.Method})
 	req.AppendHeader(&hops)
-	req.AppendHeader(c.agent.contact(c.conn))
+	req.AppendHeader(c.agent.contact(c.conn()))
 	req.AppendHeader(sip.NewHeader("User-Agent", c.agent.cfg.UserAgent))
 	req.AppendHeader(sip.NewHeader("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY"))
 	req.SetBody(nil)

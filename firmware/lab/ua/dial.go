@@ -59,8 +59,10 @@ func (a *Agent) Dial(conn *wire.Conn, to string, o DialOptions) (*Call, error) {
 }
 
 func newCall(a *Agent, conn *wire.Conn, stream *voice.Stream) *Call {
-	return &Call{agent: a, conn: conn, stream: stream,
+	c := &Call{agent: a, stream: stream,
 		answered: make(chan struct{}), ended: make(chan struct{}), ackSeen: make(chan struct{})}
+	c.flow.Store(conn)
+	return c
 }
 
 // setup runs an outgoing INVITE to its end, then watches the call's connection.
@@ -77,11 +79,16 @@ func (c *Call) setup(noOffer bool) {
 	c.watch()
 }
 
-// watch ends the call when its connection is lost: a phone has no other way to its server.
+// watch ends the call when its connection is lost: a phone has no other way to its server. An agent whose calls outlive it
+// waits for the next.
 func (c *Call) watch() {
+	if c.agent.cfg.Outlives {
+		<-c.ended
+		return
+	}
 	select {
 	case <-c.ended:
-	case <-c.conn.Done():
+	case <-c.conn().Done():
 		c.end("flow lost")
 	}
 }
@@ -91,7 +98,7 @@ var errRejected = errors.New("rejected")
 func (c *Call) runInvite(ctx context.Context, noOffer bool) error {
 	req := c.invite
 	for {
-		tx, err := c.conn.Start(req)
+		tx, err := c.conn().Start(req)
 		if err != nil {
 			return err
 		}
@@ -176,8 +183,8 @@ func (c *Call) confirm(ctx context.Context, req *sip.Request, res *sip.Response,
 	default:
 		err = c.stream.Accept(d)
 	}
-	ack.PrependHeader(c.conn.NewVia())
-	if sendErr := c.conn.Send(ack); sendErr != nil {
+	ack.PrependHeader(c.conn().NewVia())
+	if sendErr := c.conn().Send(ack); sendErr != nil {
 		return sendErr
 	}
 	c.note(res.StatusCode)
@@ -206,7 +213,7 @@ func (c *Call) ackFailure(req *sip.Request, res *sip.Response) {
 	hops := sip.MaxForwardsHeader(70)
 	ack.AppendHeader(&hops)
 	ack.SetBody(nil)
-	c.conn.Send(ack)
+	c.conn().Send(ack)
 }
 
 // tryCancel sends the CANCEL that somebody wishes, once, when a provisional response has come (RFC 3261 §9.1).
@@ -230,7 +237,7 @@ func (c *Call) cancelNow(invite *sip.Request) {
 	req.AppendHeader(&hops)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: sip.CANCEL})
 	req.SetBody(nil)
-	tx, err := c.conn.Start(req)
+	tx, err := c.conn().Start(req)
 	if err != nil {
 		return
 	}

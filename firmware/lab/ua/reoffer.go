@@ -54,7 +54,7 @@ func (c *Call) reinvite(ctx context.Context, dir string) (int, error) {
 	req := c.request(sip.INVITE)
 	setSDP(req, c.stream.Offer(dir))
 	for {
-		tx, err := c.conn.Start(req)
+		tx, err := c.conn().Start(req)
 		if err != nil {
 			return 0, err
 		}
@@ -86,8 +86,8 @@ func (c *Call) reinvite(ctx context.Context, dir string) (int, error) {
 		c.mu.Unlock()
 		ack := c.request(sip.ACK)
 		ack.CSeq().SeqNo = req.CSeq().SeqNo
-		ack.PrependHeader(c.conn.NewVia())
-		if err := c.conn.Send(ack); err != nil {
+		ack.PrependHeader(c.conn().NewVia())
+		if err := c.conn().Send(ack); err != nil {
 			return 0, err
 		}
 		d, err := voice.ParseDescription(bodyOf(res))
@@ -138,11 +138,11 @@ func (c *Call) reoffered(conn *wire.Conn, req *sip.Request) {
 		c.offered, c.held = true, false
 		c.mu.Unlock()
 	default: // an UPDATE without a body refreshes the session only
-		c.agent.respond(conn, req, 200, "OK", c.agent.contact(c.conn))
+		c.agent.respond(conn, req, 200, "OK", c.agent.contact(c.conn()))
 		return
 	}
 	res := sip.NewResponseFromRequest(req, 200, "OK", nil)
-	res.AppendHeader(c.agent.contact(c.conn))
+	res.AppendHeader(c.agent.contact(c.conn()))
 	res.AppendHeader(sip.NewHeader("Server", c.agent.cfg.UserAgent))
 	setSDP(res, answer)
 	conn.Send(res)
