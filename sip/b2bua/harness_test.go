@@ -120,9 +120,9 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 	w.tls = selfSigned(t)
 	w.stack = stack.New(stack.Options{
 		Timers:    stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond},
-		OnRequest: func(tx *stack.ServerTx) { w.agent.Handle(tx) },
-		OnAck:     func(c *stack.Conn, r *sip.Request) { w.agent.Ack(c, r) },
-		OnStray:   func(c *stack.Conn, r *sip.Response) { w.agent.Stray(c, r) },
+		OnRequest: func(tx *stack.ServerTx) { w.current().Handle(tx) },
+		OnAck:     func(c *stack.Conn, r *sip.Request) { w.current().Ack(c, r) },
+		OnStray:   func(c *stack.Conn, r *sip.Response) { w.current().Stray(c, r) },
 	})
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}, hangs: map[string]bool{}}
 	w.begin()
@@ -144,6 +144,13 @@ func newWorld(t *testing.T, change func(*site.Document)) *world {
 		w.clean()
 	})
 	return w
+}
+
+// current is the program in its present life, for the stack's goroutines.
+func (w *world) current() *Agent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.agent
 }
 
 // begin begins a life of the program.
