@@ -32,7 +32,8 @@ func (s *Server) Register(tx *stack.ServerTx) {
 	if !ok {
 		return
 	}
-	if gate.Only != nil && !gate.Only[user.ID] && !inCall() { // after the proof: a stranger must not learn who exists and takes part
+	leftOut := gate.Only != nil && !gate.Only[user.ID]
+	if leftOut && !inCall() { // after the proof: a stranger must not learn who exists and takes part
 		s.closed(tx, gate, name)
 		return
 	}
@@ -41,6 +42,7 @@ func (s *Server) Register(tx *stack.ServerTx) {
 		tx.Reply(400, "Bad Contact")
 		return
 	}
+	q.Brief = !gate.Open || leftOut // it stays for its call only, and is to ask again soon after
 	now := time.Now()
 	bindings, err := s.o.Registrar.Register(now, q)
 	if err != nil {

@@ -263,8 +263,11 @@ func TestGateInCall(t *testing.T) {
 		if res := p.register(sha("1001", "wrong"), contact); res.StatusCode != 401 {
 			t.Errorf("%s, wrong password: %d", name, res.StatusCode)
 		}
-		if res := p.register(sha("1001", "secret-a"), contact); res.StatusCode != 200 {
+		res := p.register(sha("1001", "secret-a"), contact)
+		if res.StatusCode != 200 {
 			t.Errorf("%s: %d in a call", name, res.StatusCode)
+		} else if c := res.GetHeader("Contact").Value(); !strings.Contains(c, "expires=60") && !strings.Contains(c, "expires=59") {
+			t.Errorf("%s: it is to come back after the shortest time: %s", name, c)
 		}
 		d.set(func(d *door) { d.inCall = false })
 		if res := p.ask("REGISTER", contact); res.StatusCode != 503 {

@@ -76,6 +76,7 @@ type Agent struct {
 	busy      map[string]int           // calls by trunk
 	room      map[string]time.Time     // by trunk: when a call last made room there for an emergency call
 	parks     map[string]*Call         // parked calls by place
+	hairpins  map[string]int           // calls that go out by the way they came
 	waits     map[string][]*Call       // calls that wait for a phone of a user
 	lost      map[string][]SavedDialog // dialogs of the program's last life that phones still think are up, by user
 	cancelled map[string]time.Time     // Call-IDs of the last life's INVITEs that were cancelled in this one
@@ -113,7 +114,7 @@ func New(o Options) *Agent {
 	o.ResumeWait = cmp.Or(o.ResumeWait, 45*time.Second)
 	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
 	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time), cancelled: make(map[string]time.Time),
-		parks: make(map[string]*Call), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
+		parks: make(map[string]*Call), hairpins: make(map[string]int), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
 		done: make(chan struct{}), began: time.Now()}
 }
 

@@ -102,6 +102,7 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 	}
 	c.ringsAt.Store(nil)
 	c.stopWaiting()
+	c.straightened()
 	c.cancelBranches(l, elsewhere)
 	if l.uas == nil {
 		c.save(l) // from here on it believes in a call
@@ -161,7 +162,7 @@ func (c *Call) bridge(l *leg, res *sip.Response) error {
 	if err != nil {
 		return err
 	}
-	if l.uas != nil {
+	if l.uas != nil && !l.answered {
 		if err := c.accept(l, c.callerDirection()); err != nil {
 			return err
 		}
@@ -249,6 +250,10 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 		if time.Since(began) >= t.B {
 			l.onAck = nil
 			c.log.Warn("no ACK", "leg", l.name, "aor", l.aor())
+			if l.uas != nil && l != c.caller && l != c.callee { // it wanted to take part, and does not
+				c.dismiss(l)
+				return
+			}
 			if c.emergency {
 				c.lost(l, causeNoAck, nil)
 				return

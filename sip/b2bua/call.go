@@ -75,6 +75,7 @@ type Call struct {
 	settled   []func()          // what waits for an ACK with an answer
 	waiting   *timer            // for the phone of a restored binding
 	waitsFor  string            // its user
+	hairpin   string            // it came from a trunk and goes out by one: counted under this
 	reliable  reliable          // provisional responses to the caller that want a PRACK
 	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
 	ended     bool
@@ -463,6 +464,7 @@ func (c *Call) end() {
 	c.waiting.stop()
 	c.reliable.timer.stop()
 	c.stopWaiting()
+	c.straightened()
 	c.settleDebts()
 	c.cancelBranches(nil, nil)
 	if c.moving != nil {

@@ -54,6 +54,9 @@ func (c *Call) request(l *leg, tx *stack.ServerTx) {
 			return
 		}
 		if c.other(l) == nil && l != c.legs[0] && (c.moving == nil || c.moving.stays != l) {
+			if l.uas != nil {
+				c.dismiss(l) // it was about to take part
+			}
 			return // a branch that is not in the call yet, or a phone that is out of it: the call goes on
 		}
 		c.endsBy(causeBye, l.name)

@@ -156,7 +156,7 @@ func (w *world) current() *Agent {
 // begin begins a life of the program.
 func (w *world) begin() {
 	l := &life{w: w}
-	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 200 * time.Millisecond, EmergencyProgress: 400 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
+	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 600 * time.Millisecond, EmergencyProgress: 1200 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
 		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: l.helped,
@@ -178,7 +178,7 @@ func (w *world) begin() {
 func (w *world) clean() {
 	w.agent.mu.Lock()
 	defer w.agent.mu.Unlock()
-	if len(w.agent.parks) > 0 || len(w.agent.waits) > 0 || len(w.saved) > 0 {
+	if len(w.agent.hairpins) > 0 || len(w.agent.parks) > 0 || len(w.agent.waits) > 0 || len(w.saved) > 0 {
 		w.t.Errorf("left behind: parked %v, waiting %v, saved %v", w.agent.parks, w.agent.waits, w.saved)
 	}
 	if len(w.agent.calls) > 0 || len(w.agent.legs) > 0 || len(w.agent.busy) > 0 {

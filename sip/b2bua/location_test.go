@@ -46,6 +46,7 @@ func TestLocation(t *testing.T) {
 	a, x := w.phone("1002"), w.sbc("sbc1")
 	o := a.call("911", pcmu)
 	in := x.incoming(sip.INVITE)
+	in.Reply(180, "Ringing") // before what takes its time
 	req := in.Request()
 	body, parts, err := location.Split(req.ContentType().Value(), req.Body())
 	if err != nil || len(parts) != 1 || parts[0].MediaType() != location.PIDFXML {

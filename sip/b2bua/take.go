@@ -25,21 +25,33 @@ func (c *Call) taken(t take) {
 		t.tx.Reply(r.status, r.reason)
 		return
 	}
-	n, d, r := c.taker(t)
-	if r.status == 0 {
-		if c.state == Dialling {
-			r = c.picksUp(n, d)
-		} else {
-			r = c.takes(n, d, t)
-		}
+	n, r := c.taker(t)
+	switch {
+	case r.status != 0:
+	case len(t.tx.Request().Body()) == 0:
+		r = c.offerTaker(n, t)
+	default:
+		r = c.takesOffer(n, t)
 	}
 	if r.status != 0 {
 		t.tx.Reply(r.status, r.reason)
-		if n != nil {
-			n.answered, n.over = false, true
-			c.dismiss(n)
-		}
+		n.answered, n.over = false, true
+		c.dismiss(n)
 	}
+}
+
+// takesOffer goes on with the phone's offer.
+func (c *Call) takesOffer(n *leg, t take) refusal {
+	d, r := parseBody(t.tx.Request())
+	switch {
+	case r.status != 0:
+		return r
+	case n.takeOffer(d) != nil:
+		return refusal{status: 488, reason: "SRTP Required"}
+	case c.state == Dialling:
+		return c.picksUp(n, d)
+	}
+	return c.takes(n, d, t)
 }
 
 // mayTake applies RFC 3891 §3, and what the box allows: a call that rings may be taken by every user of the site, a
@@ -80,7 +92,7 @@ func (c *Call) mayTake(t take) refusal {
 }
 
 // taker makes the phone's leg out of its INVITE.
-func (c *Call) taker(t take) (*leg, *sdp.Description, refusal) {
+func (c *Call) taker(t take) (*leg, refusal) {
 	n := &leg{call: c, name: c.legName(), side: stack.Access, user: t.user, uas: t.tx, shown: shownUser(t.user)}
 	n.use(t.tx.Conn())
 	if dev, ok := c.site.DeviceByAddress(n.source); ok && dev.PlainRTP {
@@ -90,19 +102,23 @@ func (c *Call) taker(t take) (*leg, *sdp.Description, refusal) {
 	n.peerTag.Store(n.dlg.remote.tag)
 	n.identify()
 	n.learn(t.tx.Request())
-	d, r := parseBody(t.tx.Request())
-	if r.status != 0 {
-		return nil, nil, r
-	}
 	if err := n.openMedia(); err != nil {
-		return nil, nil, refusal{status: 503, reason: "Service Unavailable"}
+		return n, refusal{status: 503, reason: "Service Unavailable"}
 	}
 	c.legs = append(c.legs, n)
 	c.agent.addLeg(n)
-	if err := n.takeOffer(d); err != nil {
-		return n, nil, refusal{status: 488, reason: "SRTP Required"}
+	return n, refusal{}
+}
+
+// staysFor is the party that the phone is to talk to; nil while the call rings.
+func (c *Call) staysFor(t take) *leg {
+	switch {
+	case c.state == Dialling:
+		return nil
+	case t.of != nil:
+		return c.other(t.of)
 	}
-	return n, d, refusal{}
+	return c.moving.stays
 }
 
 // picksUp lets the phone answer the call that rings elsewhere.
@@ -117,7 +133,11 @@ func (c *Call) picksUp(n *leg, d *sdp.Description) refusal {
 
 // tiePickup fixes the codec between the caller and a phone that picks up.
 func (c *Call) tiePickup(n *leg) error {
-	g, err := sdp.Agree(c.wants, sdp.Filter(n.peer.Codecs), n.peer.Codecs)
+	offered := sdp.Filter(n.peer.Codecs)
+	if n.answered { // it made none: these are of the box's
+		offered = n.offer
+	}
+	g, err := sdp.Agree(c.wants, offered, n.peer.Codecs)
 	if err != nil {
 		return err
 	}
@@ -146,12 +166,7 @@ func (c *Call) accept(n *leg, dir sdp.Direction) error {
 
 // takes offers the party that stays what the phone can; once it has answered, the phone has the place.
 func (c *Call) takes(n *leg, d *sdp.Description, t take) refusal {
-	var stays *leg
-	if t.of != nil {
-		stays = c.other(t.of)
-	} else {
-		stays = c.moving.stays
-	}
+	stays := c.staysFor(t)
 	if stays.onAck != nil || stays.peer == nil {
 		return refusal{status: 491, reason: "Request Pending"}
 	}
@@ -221,6 +236,10 @@ func (c *Call) takeOver(n *leg) {
 		stays = c.other(old)
 	}
 	c.replace(old, n)
+	if n.answered { // an offer of the box's: now the party that stays is asked
+		c.exclusive(func() { c.bring(n, stays) })
+		return
+	}
 	err := c.accept(n, stays.peer.Direction)
 	if err == nil {
 		err = c.bridgeParties(n, stays)

@@ -36,6 +36,7 @@ type Request struct {
 	Contacts  []Contact // empty without Star: a query
 	Star      bool      // Contact: *
 	Expires   int       // s, of the header; negative: none
+	Brief     bool      // the phone is to come back soon: the shortest lifetime is the longest
 	Flow      Flow
 	Source    netip.AddrPort
 	UserAgent string
@@ -172,12 +173,16 @@ func (r *Registrar) lifetime(c Contact, q Request) (time.Duration, error) {
 	if seconds < 0 {
 		seconds = q.Expires
 	}
+	longest := r.max
+	if q.Brief {
+		longest = r.min
+	}
 	if seconds < 0 {
-		return r.standard, nil
+		return min(r.standard, longest), nil
 	}
 	d := time.Duration(min(seconds, 1<<30)) * time.Second
 	if d > 0 && d < r.min {
 		return 0, &TooBriefError{r.min}
 	}
-	return min(d, r.max), nil
+	return min(d, longest), nil
 }
