@@ -32,9 +32,13 @@ func (b *Box) buildAdmin() error {
 		b.log.Error("the admin page's first password is not set", "err", err)
 	}
 	var err error
+	var updater admin.Updater // nil in the interface: the page must see that there is none
+	if u := b.PageUpdater(); u != nil {
+		updater = u
+	}
 	b.page, err = admin.New(admin.Options{
 		Listen: []netip.AddrPort{b.cfg.Admin.Listen}, Certificate: b.phoneCert.Load, Accounts: accounts,
-		Box: window{b}, Tracer: b, Log: b.log, Tail: &b.tail,
+		Box: window{b}, Tracer: b, Updater: updater, Log: b.log, Tail: &b.tail,
 	})
 	return err
 }

@@ -278,15 +278,12 @@ func (u *updates) alarms() (out []string) {
 	return out
 }
 
-// accountsFile is who may use the admin page.
-const accountsFile = "accounts.json"
-
 var errRestored = errors.New("the reset button was held while the power came")
 
 // restoreLastGood is for somebody who has locked the box up, or whom an update has: the version before runs again, and who may use
 // the admin page is said by the boot file. The program begins anew.
 func (b *Box) restoreLastGood() error {
-	accounts := filepath.Join(b.cfg.DataDir, accountsFile)
+	accounts := filepath.Join(b.cfg.DataDir, AccountsFile)
 	if err := os.Rename(accounts, accounts+".before-reset"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		b.log.Error("the admin page's accounts stay", "err", err)
 	}

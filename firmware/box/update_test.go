@@ -244,7 +244,7 @@ func TestRestore(t *testing.T) {
 		k := &keeper{status: update.Status{Trial: trial}}
 		b := &Box{log: rigLog(), cfg: &config.Config{DataDir: t.TempDir()}, hardware: hardware{restart: make(chan error, 1),
 			updates: &updates{log: rigLog(), keeper: k, restart: func(bool) {}}}}
-		accounts := filepath.Join(b.cfg.DataDir, accountsFile)
+		accounts := filepath.Join(b.cfg.DataDir, AccountsFile)
 		if err := os.WriteFile(accounts, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -124,7 +124,8 @@ func Start(dir, binary string) (b *Branch, err error) {
 // Around builds what is around a box that is a machine of its own, and writes that box's files (Files) into dir. The
 // phones are on from the start. more is added to the boot file: what only a machine has, such as its network.
 func Around(dir string, ground Ground, more string) (b *Branch, err error) {
-	b = &Branch{Dir: dir, People: people(), ground: ground, Metrics: netip.MustParseAddrPort("127.0.0.1:9464"), mediaBase: elsewhereMedia,
+	b = &Branch{Dir: dir, People: people(), ground: ground, Metrics: netip.MustParseAddrPort("127.0.0.1:9464"),
+		Admin: netip.AddrPortFrom(ground.BoxPhones, 8443), mediaBase: elsewhereMedia,
 		phonesAddr: netip.AddrPortFrom(ground.BoxPhones, elsewherePort), trunkAddr: netip.AddrPortFrom(ground.BoxTrunk, elsewherePort+1)}
 	defer func() {
 		if err != nil {
