@@ -199,6 +199,7 @@ func TestMutualTLS(t *testing.T) {
 	}
 	sbc.works()
 	n := b.Counters()
+	eventually(t, "every failed handshake is counted", func() bool { return n.HandshakeFailures.Load() >= 3 })
 	if n.HandshakeFailures.Load() != 3 || n.Unauthorized.Load() != 1 || n.Accepted.Load() != 1 || n.Requests.Load() != 2 {
 		t.Errorf("%d handshakes failed, %d unauthorized, %d accepted, %d requests", n.HandshakeFailures.Load(), n.Unauthorized.Load(), n.Accepted.Load(), n.Requests.Load())
 	}
