@@ -37,6 +37,9 @@ func (b *Box) buildEmergencies() error {
 	if b.journal, err = emergency.New(emergency.Options{Snapshot: b.snapshot, Followers: followers, Log: b.log}); err != nil {
 		return err
 	}
+	if b.emergencyDrill == nil {
+		b.emergencyDrill = b.drillEmergency
+	}
 	b.adoptEmergencies()
 	b.notices, err = notice.New(notice.Options{Journal: b.journal, Site: b.site.Load, Ringer: b.ringer, Messenger: b.messenger,
 		Light: &b.front.light, Buzzer: &b.front.buzzer, Log: b.log})
@@ -183,9 +186,6 @@ func (b *Box) EmergencyDrill(ctx context.Context, o control.EmergencyDrillOrder,
 	}
 	if _, test := s.Plan().Emergency(o.Number, s.TestNumbers()); !test {
 		return fmt.Errorf("%q is not a test number of this site", o.Number)
-	}
-	if b.emergencyDrill == nil {
-		return errors.New("this build cannot make test calls")
 	}
 	o.User = u.ID
 	return b.emergencyDrill(ctx, o, step)

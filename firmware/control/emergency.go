@@ -71,13 +71,16 @@ type EmergencyDrillOrder struct {
 	User   string `json:"user"`             // whose phone; an extension, user name or user ID
 	Number string `json:"number,omitempty"` // a test number of the site; "": its first
 	By     string `json:"by"`
+
+	Callback bool `json:"callback,omitempty"` // wait for a call to the number that was shown
 }
 
 // DrillStep is one thing that was tried.
 type DrillStep struct {
 	Name   string    `json:"name"`
 	OK     bool      `json:"ok"`
-	Detail string    `json:"detail,omitempty"`
+	Detail string    `json:"detail,omitempty"` // what was seen, or what is wrong
+	Fix    string    `json:"fix,omitempty"`    // what to do about what is wrong
 	At     time.Time `json:"at"`
 }
 

@@ -31,12 +31,12 @@ func (f *fake) EmergencyLog(n int) ([]emergency.Emergency, error) {
 }
 func (f *fake) EmergencyDrill(ctx context.Context, o EmergencyDrillOrder, step func(DrillStep)) error {
 	b, _ := json.Marshal(o)
-	step(DrillStep{"recognised", true, "933", epoch})
+	step(DrillStep{Name: "recognised", OK: true, Detail: "933", At: epoch})
 	_, err := f.note("drill " + string(b))
 	if f.fetch != nil {
 		f.fetch(ctx)
 	}
-	step(DrillStep{"answered", err == nil, "", epoch})
+	step(DrillStep{Name: "answered", OK: err == nil, At: epoch})
 	return err
 }
 
@@ -70,7 +70,7 @@ func TestEmergencyDrill(t *testing.T) {
 	f := new(fake)
 	c, stop := serve(t, t.TempDir(), f)
 	drill := func() (steps []string, err error) {
-		err = c.EmergencyDrill(t.Context(), EmergencyDrillOrder{"2204", "933", "ann"}, func(s DrillStep) { steps = append(steps, fmt.Sprint(s.Name, s.OK)) })
+		err = c.EmergencyDrill(t.Context(), EmergencyDrillOrder{User: "2204", Number: "933", By: "ann"}, func(s DrillStep) { steps = append(steps, fmt.Sprint(s.Name, s.OK)) })
 		return steps, err
 	}
 	if steps, err := drill(); err != nil || !reflect.DeepEqual(steps, []string{"recognisedtrue", "answeredtrue"}) || f.asked[0] != `drill {"user":"2204","number":"933","by":"ann"}` {

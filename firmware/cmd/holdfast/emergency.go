@@ -12,11 +12,11 @@ import (
 	"holdfast/sip/site"
 )
 
-const emergencyUsage = "say `holdfast emergency log [-n 20] [--json]` or `holdfast emergency drill [--number 933] USER`"
+const emergencyUsage = "say `holdfast emergency log [-n 20] [--json]` or `holdfast emergency drill [--number 933] [--callback] USER`, or `holdfast emergency tested`"
 
 // emergencyCommand shows the records of emergency calls, or makes a test call.
 func emergencyCommand(ctx context.Context, args []string, out io.Writer) error {
-	what, args, ok := subcommand(args, "log", "drill")
+	what, args, ok := subcommand(args, "log", "drill", "tested")
 	switch {
 	case !ok:
 		return usageError(emergencyUsage)
@@ -24,6 +24,8 @@ func emergencyCommand(ctx context.Context, args []string, out io.Writer) error {
 		return emergencyDrill(ctx, args, out)
 	case what == "log":
 		return emergencyLog(ctx, args, out)
+	case what == "tested":
+		return emergencyTested(ctx, args, out)
 	}
 	_, err := fmt.Fprintln(out, emergencyUsage)
 	return err
@@ -69,6 +71,55 @@ func (p *page) log(list []emergency.Emergency) {
 	}
 }
 
+// emergencyTested lists from which phones the emergency path was tested, and when last.
+func emergencyTested(ctx context.Context, args []string, out io.Writer) error {
+	f := flags("emergency tested")
+	socket := socketFlag(f)
+	if err := parseAll(f, args, out); err != nil {
+		return err
+	}
+	list, err := control.NewClient(*socket).EmergencyLog(ctx, 1000)
+	if err != nil {
+		return err
+	}
+	p := page{now: time.Now(), zone: time.Local, colour: isTerminal(out)}
+	p.tested(list)
+	_, err = io.WriteString(out, p.text.String())
+	return err
+}
+
+// tested shows the last test of each phone; records come with the oldest first.
+func (p *page) tested(list []emergency.Emergency) {
+	type phone struct{ user, device string }
+	last := make(map[phone]emergency.Emergency)
+	var order []phone
+	for _, e := range list {
+		if !e.Test {
+			continue
+		}
+		k := phone{e.Caller.User, e.Caller.Device}
+		if _, known := last[k]; !known {
+			order = append(order, k)
+		}
+		last[k] = e
+	}
+	if len(order) == 0 {
+		p.line("No phone's path was tested: dial the test number on it, or `holdfast emergency drill USER`.")
+	}
+	for _, k := range order {
+		e := last[k]
+		who := strings.TrimSpace(e.Caller.Name + " " + e.Caller.Number)
+		if who == "" {
+			who = "unknown phone at " + e.Caller.Source
+		}
+		result := "answered, shown as " + e.ELIN
+		if e.Answered.IsZero() {
+			result = "not answered"
+		}
+		p.line("%s %-24s %s  %s", p.mark(!e.Answered.IsZero()), clip(who, 24), e.At.In(p.zone).Format("2006-01-02 15:04"), clip(result, 40))
+	}
+}
+
 // sentence is a step in words.
 func sentence(s emergency.Step) string {
 	var parts []string
@@ -98,6 +149,7 @@ func emergencyDrill(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("emergency drill")
 	socket := socketFlag(f)
 	number := f.String("number", "", "the test number; without it the site's first, such as 933")
+	callback := f.Bool("callback", false, "wait until somebody calls the number that was shown")
 	by := f.String("by", loginName(), "who orders it")
 	if err := parse(f, args, out); err != nil {
 		return err
@@ -113,8 +165,12 @@ func emergencyDrill(ctx context.Context, args []string, out io.Writer) error {
 		return usageError("a test number has digits only")
 	}
 	p := page{zone: time.Local, colour: isTerminal(out)}
-	err := control.NewClient(*socket).EmergencyDrill(ctx, control.EmergencyDrillOrder{User: f.Arg(0), Number: *number, By: *by}, func(s control.DrillStep) {
-		p.line("%s %-28s %s", p.mark(s.OK), clip(s.Name, 28), clip(s.Detail, 48))
+	err := control.NewClient(*socket).EmergencyDrill(ctx, control.EmergencyDrillOrder{User: f.Arg(0), Number: *number, By: *by, Callback: *callback}, func(s control.DrillStep) {
+		detail := s.Detail
+		if !s.OK && s.Fix != "" {
+			detail += ". To do: " + s.Fix
+		}
+		p.paragraph(fmt.Sprintf("%s %-24s ", p.mark(s.OK), clip(s.Name, 24)), strings.Repeat(" ", 28), clip(detail, alarmLong))
 		io.WriteString(out, p.text.String()) // as it comes
 		p.text.Reset()
 	})

@@ -152,7 +152,7 @@ func TestEmergencyCommands(t *testing.T) {
 		t.Error(out)
 	}
 	out, status, err := call(t, "emergency", "drill", "--by", "ann", "2204")
-	if status != 0 || !strings.HasSuffix(out, "✓ notice seen                  Reception\nPassed.\n") || f.asked[len(f.asked)-1] != (control.EmergencyDrillOrder{User: "2204", By: "ann"}) {
+	if status != 0 || !strings.HasSuffix(out, "✓ notice seen              Reception\nPassed.\n") || f.asked[len(f.asked)-1] != (control.EmergencyDrillOrder{User: "2204", By: "ann"}) {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	f.err = errors.New("no notice was seen")
