@@ -145,6 +145,9 @@ func TestMarking(t *testing.T) {
 	if tos, err := unix.GetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_TOS); err != nil || tos != 46<<2 {
 		t.Errorf("type of service %#x, %v", tos, err)
 	}
+	if how, err := unix.GetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); err != nil || how != unix.IP_PMTUDISC_PROBE {
+		t.Errorf("path MTU discovery %d, %v", how, err)
+	}
 	for _, bad := range []int{-1, 64} {
 		if _, err := open(l, anyPort, bad); err == nil {
 			t.Errorf("DSCP %d: no error", bad)

@@ -32,13 +32,13 @@ func (s *Socket) Open(l *Loop, local Addr, dscp int) error {
 		return fmt.Errorf("DSCP %d is not between 0 and 63", dscp)
 	}
 	addr := local.Addr().Unmap()
-	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TOS
+	family, level, tos, discover := unix.AF_INET, unix.IPPROTO_IP, unix.IP_TOS, unix.IP_MTU_DISCOVER
 	var name unix.Sockaddr = &unix.SockaddrInet4{Port: int(local.Port())}
 	switch {
 	case addr.Is4():
 		name.(*unix.SockaddrInet4).Addr = addr.As4()
 	case addr.Is6():
-		family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+		family, level, tos, discover = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, unix.IPV6_MTU_DISCOVER
 		name = &unix.SockaddrInet6{Port: int(local.Port()), Addr: addr.As16()}
 	default:
 		return fmt.Errorf("open media socket: no local address")
@@ -47,9 +47,15 @@ func (s *Socket) Open(l *Loop, local Addr, dscp int) error {
 	if err != nil {
 		return fmt.Errorf("open media socket: %w", err)
 	}
-	if err := unix.SetsockoptInt(fd, level, option, dscp<<2); err != nil {
+	if err := unix.SetsockoptInt(fd, level, tos, dscp<<2); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("mark media socket: %w", err)
+	}
+	// Never in fragments: a voice packet fits any path, no forged ICMP shall cut it up, and the kernel need not find a number for each
+	// (RFC 6864 §4.1).
+	if err := unix.SetsockoptInt(fd, level, discover, unix.IP_PMTUDISC_PROBE); err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("keep media socket from fragmenting: %w", err)
 	}
 	if err := unix.Bind(fd, name); err != nil {
 		unix.Close(fd)
