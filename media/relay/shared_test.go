@@ -198,6 +198,11 @@ func TestSharingIsRefused(t *testing.T) {
 			c.a.stream.Send = c.a.stream.Recv
 			return c.la.Set(c.a.stream)
 		},
+		"one key for both ways, shared": func(t *testing.T) error {
+			c := sharing(t, newRelay(t, sharedConfig()), suite)
+			c.a.stream.Send = c.a.stream.Recv
+			return c.la.Set(c.a.stream)
+		},
 		"plain RTP": func(t *testing.T) error {
 			c := sharing(t, newRelay(t, sharedConfig()), suite)
 			c.a.stream.Recv, c.a.stream.Send = Crypto{}, Crypto{}
@@ -210,6 +215,33 @@ func TestSharingIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// While a call that shares keys is being transferred others join the session; both legs may be set as they are, and get no other peer's key.
+func TestSharedKeysStayWhileOthersJoin(t *testing.T) {
+	suite := "AES_CM_128_HMAC_SHA1_80"
+	c := sharing(t, run(t, sharedConfig()), suite)
+	defer c.session.Close()
+	c.set(t)
+	outside := newPhone(t, suite)
+	lt := addLeg(t, c.session, Trunk)
+	set(t, lt, outside.stream)
+	c.set(t)
+	c.a.say(c.la, "as before")
+	c.b.hears("as before")
+	other := c.b.stream
+	other.Send = outside.stream.Recv
+	if err := c.lb.Set(other); !errors.Is(err, ErrShared) {
+		t.Errorf("the trunk's key: %v", err)
+	}
+	own := outside.stream
+	own.Send, own.Shared = c.a.stream.Recv, true
+	if err := lt.Set(own); !errors.Is(err, ErrShared) {
+		t.Errorf("a phone's key for the trunk: %v", err)
+	}
+	c.session.Connect(c.la, lt) // a phone whose key is another phone's hears nothing of the trunk
+	outside.say(lt, "nobody hears")
+	eventually(t, "dropped", func() bool { return c.relay.Counts().Drops["unkeyed"] == 1 })
 }
 
 // Whatever signalling does, in any order: no key is used by two to seal the same index of the same SSRC. Every packet that a phone sends

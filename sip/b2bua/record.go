@@ -17,6 +17,7 @@ const (
 	causeLost        = "caller lost"
 	causeRefused     = "refused"
 	causeNoCodec     = "no common codec"
+	causeNoKey       = "no other SRTP key" // a phone had another's, and took none of the box's
 	causeNoAck       = "no ACK"
 	causeDead        = "dialog dead"
 	causeSilence     = "media silence"

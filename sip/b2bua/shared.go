@@ -187,9 +187,11 @@ func (c *Call) unkeyed(l *leg, err error) {
 	case errors.Is(err, stack.ErrConnClosed) && l.keyTries < keyTries:
 		c.after(keyRetry, func() { l.keyPause = false })
 	case c.other(l) != nil:
-		c.unjoined(l, err)
+		c.log.Warn("the call cannot go on: no key of the box's own", "leg", l.name, "aor", l.aor(), "err", err)
+		c.endsBy(causeNoKey, l.name)
+		c.feed(inDead, nil, nil)
 	default:
-		c.log.Warn("nothing can be played", "leg", l.name, "err", err)
+		c.log.Warn("nothing can be played", "leg", l.name, "aor", l.aor(), "err", err)
 	}
 }
 

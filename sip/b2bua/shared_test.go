@@ -137,9 +137,11 @@ func TestSharedKeysOtherNumbers(t *testing.T) {
 		a.fresh(described(t, caller.up(nil)), b)
 		if refuses {
 			b.incoming(sip.INVITE).Reply(488, "Not Acceptable Here")
-			a.bye() // a phone that hears nothing and does not know
+			a.bye() // better than a phone that hears nothing
 			callee.u.bye()
-			w.ended()
+			if r := w.ended(); r.Cause != causeNoKey {
+				t.Errorf("cause %q", r.Cause)
+			}
 			continue
 		}
 		_, d := b.accepts(b.incoming(sip.INVITE), pcmu, ev)

@@ -211,6 +211,7 @@ func (c *Call) settle(x *leg, codecs []sdp.Codec) error {
 func (c *Call) bridgeParties(x, r *leg) error {
 	c.quiet(x)
 	c.quiet(r)
+	r.keyPause = false // if it took no key while it was alone, it is asked once more
 	c.media.Connect(x.media, r.media)
 	return errors.Join(x.apply(r.peer.Direction), r.apply(x.peer.Direction))
 }
