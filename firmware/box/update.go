@@ -272,6 +272,9 @@ func (u *updates) alarms() (out []string) {
 	if u.fault != nil {
 		out = append(out, "the box cannot be updated, and what is on trial cannot be confirmed: "+u.fault.Error())
 	}
+	if why := u.status.Stick; why != "" {
+		out = append(out, "the update on the USB stick is not taken: "+why)
+	}
 	if f := u.status.State.Failed; f != 0 {
 		out = append(out, fmt.Sprintf("the last update (slot %s) did not prove itself; the version before it runs", f))
 	}

@@ -215,6 +215,11 @@ func TestUpdateFaults(t *testing.T) {
 			t.Errorf("%q", a)
 		}
 	})
+	withUpdates(t, func(u *updates, k *keeper) { k.status.Stick = "a.update: not signed" }, func(u *updates, k *keeper) {
+		if a := u.alarms(); len(a) != 1 || !strings.Contains(a[0], "USB stick is not taken: a.update: not signed") {
+			t.Errorf("%q", a)
+		}
+	})
 	u := &updates{}
 	if _, err := u.apply(t.Context(), nil, control.UpdateOrder{}); !errors.Is(err, update.ErrNoImage) || u.shown().State != "none" {
 		t.Error(err)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,10 +32,11 @@ type Keeper interface {
 // Status is the card as it is.
 type Status struct {
 	Release
-	Running Slot  `json:"running"`
-	Trial   bool  `json:"trial"` // this boot is a try
-	State   State `json:"state"`
-	Writing bool  `json:"writing"` // an update is being written
+	Running Slot   `json:"running"`
+	Trial   bool   `json:"trial"` // this boot is a try
+	State   State  `json:"state"`
+	Writing bool   `json:"writing"`         // an update is being written
+	Stick   string `json:"stick,omitempty"` // why the update of a USB stick was not taken
 }
 
 // Server is the updater: the card's owner, for the box's program that is not root.
@@ -44,6 +46,16 @@ type Server struct {
 	Group  int               // may ask, besides root
 	Reboot func() error
 	Log    *slog.Logger
+	stick  atomic.Pointer[string]
+}
+
+// Status is the card, and what became of a stick.
+func (s *Server) Status() Status {
+	now := s.Card.Status()
+	if text := s.stick.Load(); text != nil {
+		now.Stick = *text
+	}
+	return now
 }
 
 // Serve answers on the socket at path until ctx ends.
@@ -74,7 +86,7 @@ func (s *Server) Serve(ctx context.Context, path string) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Card.Status(), nil) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Status(), nil) })
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
 		release, err := s.apply(r.Context(), r.Body, r.FormValue("force") == "true")
 		Early(w, r.Body, func() { answer(w, release, err) })

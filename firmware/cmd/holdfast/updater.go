@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"holdfast/firmware/update"
 )
 
@@ -37,7 +39,10 @@ func updater(ctx context.Context, args []string, out io.Writer) error {
 		log.Error("updater: no update is taken", "err", err)
 	}
 	s := &update.Server{Card: card, Key: key, Group: *group, Log: log, Reboot: func() error { return exec.Command("reboot").Run() }}
-	return s.Serve(ctx, update.SocketPath)
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error { return s.Serve(ctx, update.SocketPath) })
+	all.Go(func() error { return update.NewSticks(s).Run(ctx) })
+	return all.Wait()
 }
 
 // updateKey is whose bundles are taken: those of the boot file, or of the image where that has faults or names nobody.
