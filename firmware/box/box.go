@@ -67,6 +67,7 @@ type Box struct {
 	webhook   *webhook.Sender // nil: none
 	pinned    *pins
 	desk      *deskBell
+	codecs    *codecs
 	budget    budget
 	watching
 	strays strays
@@ -195,15 +196,16 @@ func (b *Box) buildSIP() error {
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },
 		OnRegistered: func(userID string, phones int) {
 			b.calls.PhoneBack(userID)
+			b.codecs.registered(userID)
 			b.reports.Phone(userID, phones, time.Now())
 		}})
 	b.pinned = openPins(b.cfg.RunDir, b.log)
 	b.pins = b.pinned.list
-	b.desk = newDesk(b)
+	b.desk, b.codecs = newDesk(b), newCodecs(b)
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
 		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
-		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep, OnCut: b.desk.ring,
+		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep, OnCut: b.desk.ring, OnCodecs: b.codecs.heard,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
 	if b.ringer == nil {
 		b.ringer, b.messenger = bells{b}, bells{b}
@@ -250,6 +252,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("clock", b.rememberTime)
 	b.resumeEmergencies(b.restoreDialogs())
 	under("security desk", b.desk.run)
+	under("codecs of phones", b.codecs.run)
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })
 	under("emergency housekeeping", b.tidyEmergencies)
 	under("notices", b.notices.Run)

@@ -236,6 +236,9 @@ func (b *Box) emergencyAlarms(now time.Time) (out []string) {
 	if n := b.journal.Behind(onCard); n > 0 && b.records.Stats().Fault != "" {
 		out = append(out, fmt.Sprintf("%d steps of emergency calls are in RAM only: the card cannot be written", n))
 	}
+	if b.codecs != nil {
+		out = append(out, b.codecs.alarms(now)...)
+	}
 	if b.budget.short != "" {
 		out = append(out, b.budget.short)
 	}

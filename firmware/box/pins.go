@@ -118,5 +118,12 @@ func emergencyFacts(e b2bua.EmergencyEvent) emergency.Facts {
 	if z := e.Facts.Place.Zone; z != nil {
 		f.Place = z.Name
 	}
+	civic, whole := e.Facts.Place.Civic("")
+	if f.Caller.Display = civic.Room; f.Caller.Display != "" {
+		f.Caller.Display = "Room " + f.Caller.Display
+	}
+	if whole {
+		f.Address = civic.String()
+	}
 	return f
 }

@@ -52,6 +52,8 @@ type Options struct {
 	SharedKeys bool              // two phones may have each other's SRTP keys; Media must allow it too (shared.go)
 	OnCut      func(call string) // an emergency call of the program's last life could not be taken up again
 
+	OnCodecs func(u *site.User, instance string, g711 bool) // a phone's offer has G.711, or not; must be quick
+
 	OnEnd    func(Record) // each call's record, once; must not block
 	MaxCalls int          // default 1000; emergency calls are not counted against it
 	// How long a trunk may be without any response before the next one is tried: TrunkPatience for ordinary calls

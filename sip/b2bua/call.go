@@ -295,6 +295,7 @@ func (c *Call) begin() {
 			return
 		}
 	}
+	c.tellCodecs()
 	c.recognised()
 	c.dial()
 }

@@ -49,6 +49,7 @@ type world struct {
 	serving  bool
 	saved    map[string]SavedDialog
 	cut      []string
+	g711     []bool
 	life     *life
 }
 
@@ -104,6 +105,12 @@ func (w *world) dialogs() (list []SavedDialog) {
 	return list
 }
 
+func (w *world) heardCodecs(_ *site.User, _ string, g711 bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.g711 = append(w.g711, g711)
+}
+
 func (w *world) wasCut(call string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -156,7 +163,7 @@ func (w *world) current() *Agent {
 // begin begins a life of the program.
 func (w *world) begin() {
 	l := &life{w: w}
-	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 600 * time.Millisecond, EmergencyProgress: 1200 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
+	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, OnCodecs: w.heardCodecs, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 600 * time.Millisecond, EmergencyProgress: 1200 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
 		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: l.helped,

@@ -90,6 +90,9 @@ func (c *Call) helper() elin.Caller {
 	if dev := c.callerDevice(); dev != nil {
 		who.Device = dev.ID
 	}
+	if z := c.site.Place(c.callerDevice(), l.user).Zone; z != nil {
+		who.Place = z.Name
+	}
 	if l.user != nil {
 		who.User, who.Number, who.Display = l.user.ID, l.user.Extension, l.user.Name
 	}
@@ -124,7 +127,7 @@ func (c *Call) recognised() {
 			f.Device = c.caller.instance
 		}
 		c.note(EmergencyEvent{Kind: Recognised, Facts: f})
-		if c.offered && !slices.ContainsFunc(c.wants, func(x sdp.Codec) bool { return x.Name == sdp.PCMU || x.Name == sdp.PCMA }) {
+		if p := c.caller.peer; p != nil && !hasG711(p.Codecs) {
 			c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the caller's phone has no G.711: the PSAP may not understand it"})
 		}
 	case c.decision.Callback && c.caller.trunk != nil:
