@@ -85,7 +85,7 @@ class Box:
     """cert faces the phones, trunk_cert the SBC (default: cert); roots are what the SBC's certificate must chain to.
     zones: (name, address, tls_name) of the cloud's; without any the cloud is a closed port, so that the box soon serves."""
 
-    def __init__(self, run, host, folder, doc, ca, cert, trunk_cert=None, roots=None, zones=(), probing=QUICK):
+    def __init__(self, run, host, folder, doc, ca, cert, trunk_cert=None, roots=None, zones=(), probing=QUICK, settings=""):
         self.program, self.host, self.dir, self.proc = run.box, host, folder, None
         os.makedirs(os.path.join(folder, "data"), mode=0o700, exist_ok=True)
         self.run_dir = tempfile.mkdtemp(dir=run.tmp)
@@ -96,7 +96,7 @@ class Box:
         with open(self.boot, "w") as f:
             f.write(BOOT % {"dir": folder, "run": self.run_dir, "ip": host.ip, "phones": PHONES, "trunk": TRUNK, "crt": cert.crt, "key": cert.key,
                             "tcrt": trunk_cert.crt, "tkey": trunk_cert.key, "roots": roots or ca, "ca": ca, "probing": probing,
-                            "zones": "\n".join(ZONE % z for z in zones)})
+                            "zones": "\n".join(ZONE % z for z in zones)} + settings)
         with open(os.path.join(folder, "site.json"), "w") as f:
             json.dump(doc, f, indent=1)
 

@@ -14,6 +14,7 @@ class Branch(Suite):
     """Subclasses give users: extension → the tone of its phone, in Hz. Phones are on hosts 21, 22 …, 1001's on the first."""
 
     users = {}
+    settings = ""  # more of the boot file
 
     def setup(self):
         self.ca = pki.Authority(self.folder("ca"))
@@ -24,7 +25,7 @@ class Branch(Suite):
         self.on_close(self.sbc.stop)
         self.sbc.start()
         doc = box.document([box.person(u) for u in self.users], [box.trunk("sbc", self.sbc, "sbc.test")])
-        self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, server)
+        self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, server, settings=self.settings)
         self.on_close(self.box.stop)
         self.box.start()
         self.box.serving()

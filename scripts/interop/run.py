@@ -25,13 +25,14 @@ from suite_certs import Certificates
 from suite_cloud import Cloud
 from suite_load import Load
 from suite_phones import Phones
+from suite_shared import Shared
 from suite_timers import Timers
 from suite_transfers import Transfers
 from suite_trunk import Trunk
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 # The longest first. The storm of registrations wants the processor: it comes last, when the others are nearly done.
-SUITES = (Timers, Transfers, Calls, Cloud, Phones, Trunk, Certificates, Load)
+SUITES = (Timers, Transfers, Calls, Cloud, Phones, Trunk, Shared, Certificates, Load)
 
 
 def main():
