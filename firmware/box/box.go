@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -72,7 +71,9 @@ type Box struct {
 	watching
 	strays strays
 	hardware
-	saving sync.Mutex // see saveBindings
+	saving  sync.Mutex // see saveBindings
+	ram     string     // folder of what a crash must not lose
+	storage []string   // what is wrong with the folders, since the start
 
 	// What calls do for emergencies; nil: they do not.
 	ringer         notice.Ringer
@@ -104,15 +105,6 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	return b, nil
 }
 
-func (b *Box) openFolders() error {
-	for _, dir := range []string{b.cfg.DataDir, b.cfg.RunDir} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("folder for the box's files: %w", err)
-		}
-	}
-	return nil
-}
-
 func (b *Box) loadCertificates() error {
 	phones, errP := certificate("phones", b.cfg.Phones.Certificate, b.cfg.Phones.Key)
 	trunks, errT := certificate("trunk", b.cfg.Trunk.Certificate, b.cfg.Trunk.Key)
@@ -126,7 +118,7 @@ func (b *Box) loadCertificates() error {
 
 // openState opens the snapshot in RAM.
 func (b *Box) openState() error {
-	f, report, err := snapshot.Open(filepath.Join(b.cfg.RunDir, "snapshot"))
+	f, report, err := snapshot.Open(filepath.Join(b.ram, "snapshot"))
 	if err != nil {
 		return err
 	}
@@ -199,7 +191,7 @@ func (b *Box) buildSIP() error {
 			b.codecs.registered(userID)
 			b.reports.Phone(userID, phones, time.Now())
 		}})
-	b.pinned = openPins(b.cfg.RunDir, b.log)
+	b.pinned = openPins(b.ram, b.log)
 	b.pins = b.pinned.list
 	b.desk, b.codecs = newDesk(b), newCodecs(b)
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,

@@ -44,6 +44,7 @@ func (b *Box) Status() control.Status {
 		s.Events = append(s.Events, control.ModeEvent{At: t.At, From: t.From.String(), To: t.To.String(), Cause: t.Cause, Evidence: zones(t.Evidence)})
 	}
 	s.Alarms = append(b.emergencyAlarms(now), b.alarms(s, m, now)...)
+	s.Alarms = append(s.Alarms, b.storage...)
 	s.Alarms = append(s.Alarms, machineAlarms(netcfg.Dir, b.listeners(), now)...)
 	s.Alarms = append(s.Alarms, b.boardAlarms()...)
 	if s.Alarms == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -108,19 +109,25 @@ func (m *machine) start(args ...string) *program {
 	p := &program{Cmd: m.command(append([]string{os.Args[0]}, args...)...)}
 	p.Env = append(os.Environ(), asProgram+"=1")
 	p.Stdout, p.Stderr = &p.out, &p.out
+	p.started(m.t)
+	return p
+}
+
+// started runs it until the test ends.
+func (p *program) started(t *testing.T) {
+	t.Helper()
 	if err := p.Start(); err != nil {
-		m.t.Fatal(err)
+		t.Fatal(err)
 	}
-	m.t.Cleanup(func() {
+	t.Cleanup(func() {
 		p.Process.Signal(syscall.SIGTERM)
 		late := time.AfterFunc(time.Minute, func() { p.Process.Kill() })
 		p.Wait()
 		late.Stop()
-		if m.t.Failed() {
-			m.t.Logf("%v:\n%s", args, p.out.String())
+		if t.Failed() {
+			t.Logf("%v:\n%s", p.Args, p.out.String())
 		}
 	})
-	return p
 }
 
 // rights are what the kernel says of a running program: user and effective capabilities.
@@ -275,4 +282,49 @@ func TestMistakeInBootFile(t *testing.T) {
 	}
 	m.start("netcfg", "-c", boot, "-dir", net)
 	eventually(t, "the list gone", func() bool { _, err := os.Stat(said); return os.IsNotExist(err) })
+}
+
+// With a card that cannot be written and a RAM disk that is full the box starts all the same, and says so.
+func TestHurtStorage(t *testing.T) {
+	for name, hurt := range map[string]struct{ mount, alarm string }{
+		"card read-only, RAM disk full": {`mount -t tmpfs -o size=4k,nr_inodes=64 none "$RUN"; head -c 100000 /dev/zero >"$RUN/full" || true; mount -t tmpfs -o ro none "$DATA"`,
+			"nothing new survives a power cut"},
+		"card full":     {`mount -t tmpfs -o size=4k,nr_inodes=64 none "$DATA"; head -c 100000 /dev/zero >"$DATA/full" || true`, "nothing new survives a power cut"},
+		"no card":       {`rmdir "$DATA"; echo >"$DATA"`, "records and documents are in RAM only"},
+		"no RAM disk":   {`rmdir "$RUN"; echo >"$RUN"`, "registrations are kept in /dev/shm/holdfast-0-run"},
+		"nothing hurts": {`true`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			boot, run, _ := onMachine(t, 0)
+			data := filepath.Join(filepath.Dir(boot), "data")
+			script := `mount -t tmpfs none /dev/shm; ` + hurt.mount + `; exec "$0" run -c "$BOOT"`
+			p := &program{Cmd: m.command("unshare", "-m", "sh", "-c", script, os.Args[0])}
+			p.Env = append(os.Environ(), asProgram+"=1", "BOOT="+boot, "RUN="+run, "DATA="+data)
+			p.Stdout, p.Stderr = &p.out, &p.out
+			p.started(t)
+			if name == "no RAM disk" { // nobody can ask it
+				eventually(t, "the start", func() bool {
+					return strings.Contains(p.out.String(), "holdfast is up") && strings.Contains(p.out.String(), hurt.alarm)
+				})
+				return
+			}
+			var out []byte
+			eventually(t, "the status", func() (ok bool) {
+				ask := exec.Command("nsenter", fmt.Sprintf("--mount=/proc/%d/ns/mnt", p.Process.Pid), "--", os.Args[0], "status", "--json", "--socket", filepath.Join(run, control.SocketName))
+				ask.Env = append(os.Environ(), asProgram+"=1")
+				var err error
+				out, err = ask.Output()
+				return err == nil
+			})
+			var s control.Status
+			if err := json.Unmarshal(out, &s); err != nil || s.Site.Serial != 7 {
+				t.Errorf("%v: %s", err, out)
+			}
+			alarms := strings.Join(s.Alarms, "\n")
+			if !strings.Contains(alarms, hurt.alarm) || hurt.alarm == "" && (strings.Contains(alarms, "data_dir") || strings.Contains(alarms, "run_dir")) {
+				t.Errorf("alarms: %s", alarms)
+			}
+		})
+	}
 }
