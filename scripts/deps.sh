@@ -10,7 +10,7 @@ want=()
 sipp=
 for what; do
 	case $what in
-	test) want+=(gcc libc6-dev libxml2-utils zstd iproute2) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema; ip makes the networks of tests
+	test) want+=(gcc libc6-dev libxml2-utils zstd iproute2 openssl) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema; ip makes the networks of tests
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	monitoring) want+=(prometheus gcc libc6-dev) ;; # promtool
 	lint) want+=(shellcheck) ;;

@@ -105,17 +105,6 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	return b, nil
 }
 
-func (b *Box) loadCertificates() error {
-	phones, errP := certificate("phones", b.cfg.Phones.Certificate, b.cfg.Phones.Key)
-	trunks, errT := certificate("trunk", b.cfg.Trunk.Certificate, b.cfg.Trunk.Key)
-	if err := errors.Join(errP, errT); err != nil {
-		return err
-	}
-	b.phoneCert.Store(phones)
-	b.trunkCert.Store(trunks)
-	return nil
-}
-
 // openState opens the snapshot in RAM.
 func (b *Box) openState() error {
 	f, report, err := snapshot.Open(filepath.Join(b.ram, "snapshot"))
@@ -242,6 +231,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("records", b.records.Run)
 	b.runWatching(under)
 	under("clock", b.rememberTime)
+	under("certificates", b.renewCertificates)
 	b.resumeEmergencies(b.restoreDialogs())
 	under("security desk", b.desk.run)
 	under("codecs of phones", b.codecs.run)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"holdfast/firmware/certs"
 	"holdfast/firmware/config"
 	"holdfast/sip/site"
 )
@@ -22,18 +23,18 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 			faults = append(faults, err)
 		}
 	}
-	for _, c := range []struct{ what, cert, key string }{
-		{"phones", cfg.Phones.Certificate, cfg.Phones.Key}, {"trunk", cfg.Trunk.Certificate, cfg.Trunk.Key}, {"syslog", cfg.Syslog.Certificate, cfg.Syslog.Key},
-	} {
-		if c.cert == "" {
+	for _, use := range []certs.Use{certs.Phones, certs.Trunk} {
+		p := pairOf(cfg, use)
+		if p.Missing() {
+			warnings = append(warnings, fmt.Errorf("%s certificate %s is not there: the box makes a temporary one, which nobody trusts; then ask it for a request (holdfast cert request)", use, p.Certificate))
 			continue
 		}
-		pair, err := certificate(c.what, c.cert, c.key)
+		pair, err := certificate(use, p)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		fault, warning := validity(c.what, pair.Leaf, now)
+		fault, warning := validity(string(use), pair.Leaf, now)
 		look(fault)
 		if warning != nil {
 			warnings = append(warnings, warning)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"holdfast/firmware/certs"
 	"holdfast/firmware/snapshot"
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
@@ -145,7 +146,7 @@ func TestRoots(t *testing.T) {
 	if pool, err := roots("cloud", ""); pool != nil || err != nil {
 		t.Errorf("the system's: %v, %v", pool, err)
 	}
-	if _, err := certificate("phones", empty, empty); err == nil {
+	if _, err := certificate(certs.Phones, certs.Pair{Certificate: empty, Key: empty}); err == nil {
 		t.Error("an empty certificate was loaded")
 	}
 }

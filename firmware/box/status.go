@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/firmware/certs"
 	"holdfast/firmware/control"
 	"holdfast/firmware/mode"
 	"holdfast/firmware/netcfg"
@@ -68,6 +69,9 @@ func (b *Box) alarms(s control.Status, m mode.State, now time.Time) (out []strin
 	}
 	for what, c := range map[string]*tls.Certificate{"phones": b.phoneCert.Load(), "trunk": b.trunkCert.Load()} {
 		if c != nil && c.Leaf != nil {
+			if i, err := certs.Describe(certs.Use(what), c); err == nil && i.Temporary {
+				out = append(out, fmt.Sprintf("the %s certificate is a temporary one that nobody trusts: bring one (holdfast cert request, then install)", what))
+			}
 			if fault, warning := validity(what, c.Leaf, now); fault != nil || warning != nil {
 				out = append(out, errors.Join(fault, warning).Error())
 			}

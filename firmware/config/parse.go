@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -61,15 +62,15 @@ func (r *reader) config() *Config {
 		},
 		Phones: Phones{
 			Listen:         r.addrPort("phones.listen", "10.0.0.5:5061"),
-			Certificate:    r.required("phones.certificate", "name a PEM file with the box's certificate and its chain"),
-			Key:            r.required("phones.key", "name a PEM file with the certificate's key"),
+			Certificate:    r.text("phones.certificate", ""),
+			Key:            r.text("phones.key", ""),
 			MaxConnections: r.integer("phones.max_connections", 12000, 10, 100000),
 			MediaAddress:   r.addr("phones.media_address", "10.0.0.5"),
 		},
 		Trunk: TrunkSide{
 			Listen:       r.addrPort("trunk.listen", "10.0.1.5:5061"),
-			Certificate:  r.required("trunk.certificate", "name a PEM file with the certificate that the SBC is shown"),
-			Key:          r.required("trunk.key", "name a PEM file with the certificate's key"),
+			Certificate:  r.text("trunk.certificate", ""),
+			Key:          r.text("trunk.key", ""),
 			Roots:        r.required("trunk.roots", "name a PEM file with the authority that signed the SBC's certificate"),
 			MediaAddress: r.addr("trunk.media_address", "10.0.1.5"),
 		},
@@ -113,6 +114,8 @@ func (r *reader) config() *Config {
 	}
 	c.Report = r.report(c.Webhook)
 	c.Admin = r.admin(c.Phones.Listen)
+	r.pair("phones", c.DataDir, &c.Phones.Certificate, &c.Phones.Key)
+	r.pair("trunk", c.DataDir, &c.Trunk.Certificate, &c.Trunk.Key)
 	for _, key := range []string{"phones.listen", "trunk.listen"} {
 		if _, ok := r.value(key); !ok {
 			r.fail(key, "is missing", `write an IPv4 address and port, such as "10.0.0.5:5061"`)
@@ -131,6 +134,20 @@ func (r *reader) config() *Config {
 		c.Trunk.MediaAddress = c.Trunk.Listen.Addr()
 	}
 	return c
+}
+
+// pair puts a certificate and its key where the box may write them, unless the file says where they are.
+func (r *reader) pair(section, dataDir string, certificate, key *string) {
+	_, hasCertificate := r.value(section + ".certificate")
+	_, hasKey := r.value(section + ".key")
+	switch {
+	case !hasCertificate && !hasKey:
+		*certificate, *key = filepath.Join(dataDir, "certs", section+".pem"), filepath.Join(dataDir, "certs", section+".key")
+	case !hasCertificate:
+		r.fail(section+".certificate", "is missing, but there is a "+section+".key", "name a PEM file with the certificate and its chain, or leave both out")
+	case !hasKey:
+		r.fail(section+".key", "is missing, but there is a "+section+".certificate", "name a PEM file with the certificate's key, or leave both out")
+	}
 }
 
 // cloud reads the probes and their zones.

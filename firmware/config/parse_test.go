@@ -176,11 +176,11 @@ func TestFaults(t *testing.T) {
 		"port 0":              {with(listen, "listen = \"10.0.0.5:0\"\n"), []string{`:2: phones.listen: "10.0.0.5:0" has port 0`}},
 		"listener missing":    {with(listen, ""), []string{`:1: phones.listen: is missing; write an IPv4`}},
 		"listener is number":  {with(listen, "listen = 5061\n"), []string{`:2: phones.listen: 5061 is not a text; write it in quotes`}},
-		"certificate missing": {with(`certificate = "p.pem"`, ""), []string{`:1: phones.certificate: is missing; name a PEM file`}},
+		"certificate missing": {with(`certificate = "p.pem"`, ""), []string{`:1: phones.certificate: is missing, but there is a phones.key; name a PEM file`}},
 		"certificate empty":   {with(`certificate = "p.pem"`, "certificate = \" \"\n"), []string{`:3: phones.certificate: is empty`}},
 		"control characters":  {with(`certificate = "p.pem"`, "certificate = \"a\\nb\"\n"), []string{`:3: phones.certificate: "a\nb" has control characters`}},
 		"no trunk at all": {strings.Split(minimal, "[trunk]")[0] + "[[cloud.zone]]\nname='a'\naddress='a.example:5061'\n[site]\nfile='s'\nallow_unsigned=true\n",
-			[]string{"holdfast.toml: trunk.listen: is missing", "holdfast.toml: trunk.certificate: is missing", "holdfast.toml: trunk.key: is missing", "holdfast.toml: trunk.roots: is missing"}},
+			[]string{"holdfast.toml: trunk.listen: is missing", "holdfast.toml: trunk.roots: is missing"}},
 		"listeners clash":         {with(`listen = "10.0.0.5:5062"`, "listen = \"10.0.0.5:5061\"\n"), []string{`:6: trunk.listen: 10.0.0.5:5061 is taken by phones.listen (10.0.0.5:5061)`}},
 		"metrics clash":           {with(`listen = "10.0.0.5:5062"`, "listen = \"127.0.0.1:9464\"\n"), []string{`metrics.listen: 127.0.0.1:9464 is taken by trunk.listen`}},
 		"listen everywhere":       {with(listen, "listen = \"0.0.0.0:5061\"\n"), []string{`phones.media_address: is missing, and phones.listen names no address`}},
@@ -314,6 +314,7 @@ func TestWorstFile(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	for name, file := range map[string]string{
 		"metrics off":         with("", "[metrics]\nlisten = \"off\"\n"),
+		"no certificates":     strings.NewReplacer("certificate = \"p.pem\"", "", "key = \"p.key\"", "").Replace(minimal),
 		"byte order mark":     "\xef\xbb\xbf" + strings.ReplaceAll(minimal, "\n", "\r\n"),
 		"two interfaces":      minimal + nic + "interface = \"eth1\"\naddress = \"10.0.1.5/24\"\ngateway = \"10.0.1.1\"\nnetworks = [\"10.9.0.0/16\"]\n",
 		"windows line ends":   strings.ReplaceAll(minimal, "\n", "\r\n"),

@@ -26,6 +26,7 @@ type Box interface {
 	Reports
 	Front
 	Ports
+	Certificates
 	Updates
 }
 
@@ -107,6 +108,7 @@ func handler(b Box) http.Handler {
 	handleReports(mux, b)
 	handlePanel(mux, b)
 	handlePorts(mux, b)
+	handleCertificates(mux, b)
 	handleUpdates(mux, b)
 	return mux
 }

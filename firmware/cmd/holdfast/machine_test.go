@@ -41,6 +41,7 @@ type machine struct {
 // newMachine makes one with a cable, eth0, to another machine that has 10.77.0.1.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
+	t.Parallel() // each has its own
 	if os.Geteuid() != 0 {
 		t.Fatal("a network of its own needs root: run the tests as root")
 	}

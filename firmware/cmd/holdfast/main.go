@@ -37,6 +37,7 @@ func commands() []command {
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
 		{"admin", "passwd|list…", "who may use the admin page, tokens", adminCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
+		{"cert", "show|request|install", "show certificates, get new ones", certCommand},
 		{"ports", "[-c FILE]", "list ports and flows, for a firewall", portsCommand},
 		{"netcfg", "-c holdfast.toml", "keep addresses and clock (as root)", netcfgCommand},
 		{"update", "FILE|URL", "put a new version on the box", updateCommand},
