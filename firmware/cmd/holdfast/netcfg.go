@@ -46,6 +46,9 @@ func netcfgCommand(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		behind := prepare(*file, log)
+		if ctx.Err() != nil { // the new program would not hear of it
+			return nil
+		}
 		again := []string{os.Args[0], "netcfg", "-ready", "-raised=" + strconv.FormatBool(behind), "-c", *file, "-dir", *dir, "-resolv", *resolv}
 		return privilege.Become{Keep: []int{privilege.NetAdmin, privilege.NetRaw, privilege.SetTime}}.Exec("/proc/self/exe", again, os.Environ())
 	}
