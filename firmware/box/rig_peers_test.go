@@ -56,7 +56,7 @@ func (e *end) take(p *raw.Peer, m *raw.Message) {
 		}
 	case m.Method() == "OPTIONS": // the box asks whether a silent party is still there: no call here lasts so long
 		p.Write(m.Reply(481, "Call/Transaction Does Not Exist", "t", nil))
-	case m.Method() == "BYE":
+	case m.Method() == "BYE" || m.Method() == "NOTIFY":
 		p.Write(m.Reply(200, "OK", "t", nil))
 	}
 	select {

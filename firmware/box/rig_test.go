@@ -356,9 +356,11 @@ func (l *stillLeg) Local() netip.AddrPort {
 	return netip.AddrPortFrom(rigPhones, l.port)
 }
 
-func (l *stillLeg) Continue(b2bua.MediaLeg) {}
-func (l *stillLeg) Set(b2bua.Stream) error  { return nil }
-func (l *stillLeg) Stats() b2bua.LegStats   { return b2bua.LegStats{RxPackets: 1} }
+func (l *stillLeg) Play(b2bua.Prompt, b2bua.PlayOptions) (uint64, error) { return 1, nil }
+func (l *stillLeg) StopPlay()                                            {}
+func (l *stillLeg) Continue(b2bua.MediaLeg)                              {}
+func (l *stillLeg) Set(b2bua.Stream) error                               { return nil }
+func (l *stillLeg) Stats() b2bua.LegStats                                { return b2bua.LegStats{RxPackets: 1} }
 
 func (l *stillLeg) Close() {
 	l.m.mu.Lock()

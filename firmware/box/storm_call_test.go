@@ -15,7 +15,7 @@ type worker struct {
 	r       *rig
 	n       int
 	inbox   chan event
-	a, b    *end // phones
+	a, b, c *end // phones
 	line    *end // the worker's number behind the SBC
 	patient time.Duration
 
@@ -25,6 +25,8 @@ type worker struct {
 	to     *end
 	caller *raw.Dialog
 	callee *raw.Dialog
+	third  *raw.Dialog  // of the phone that the call goes to next
+	own    *raw.Dialog  // the transferor's second call
 	invite *raw.Message // as the callee got it
 	tag    string
 	heard  []string // what both parties saw, for the comparison of two runs
@@ -35,9 +37,10 @@ type worker struct {
 func newWorker(r *rig, n int, patient time.Duration) *worker {
 	w := &worker{r: r, n: n, inbox: make(chan event, 256), patient: patient}
 	// No two at the same distance, and far from each other.
-	addr := func(k int) (a [4]byte) { i := 3*n + k; return [4]byte{127, 0, byte(71 + i/200), byte(1 + i%200)} }
-	w.a = r.newEnd(extension(2*n), netipFrom(addr(0)), w.inbox)
-	w.b = r.newEnd(extension(2*n+1), netipFrom(addr(1)), w.inbox)
+	addr := func(k int) (a [4]byte) { i := 4*n + k; return [4]byte{127, 0, byte(71 + i/200), byte(1 + i%200)} }
+	w.a = r.newEnd(extension(3*n), netipFrom(addr(0)), w.inbox)
+	w.b = r.newEnd(extension(3*n+1), netipFrom(addr(1)), w.inbox)
+	w.c = r.newEnd(extension(3*n+2), netipFrom(addr(2)), w.inbox)
 	w.line = r.sbc.line(fmt.Sprintf("+1217666%04d", n), w.inbox)
 	return w
 }
@@ -108,7 +111,10 @@ func (w *worker) next(want func(event) bool) (event, bool) {
 func (w *worker) ours(ev event) bool {
 	id := ev.m.Get("Call-ID")
 	switch {
-	case id == w.caller.CallID, w.callee != nil && id == w.callee.CallID:
+	case id == w.caller.CallID, w.callee != nil && id == w.callee.CallID, w.third != nil && id == w.third.CallID, w.own != nil && id == w.own.CallID:
+		return true
+	case w.third == nil && ev.at == w.c && ev.m.Status() == 0 && ev.m.Method() == "INVITE" && ev.m.Get("Max-Forwards") == fmt.Sprint(w.caller.Hops-1):
+		w.third = raw.Accepted(ev.from, ev.m, raw.Word(), w.c.user)
 		return true
 	case w.callee == nil && ev.at == w.to && ev.m.Status() == 0 && ev.m.Method() == "INVITE" && ev.m.Get("Max-Forwards") == fmt.Sprint(w.caller.Hops-1):
 		w.invite, w.tag = ev.m, raw.Word()
@@ -175,7 +181,7 @@ func (w *worker) reply(status int, reason string, body []byte) {
 
 // call runs one plan; the result says how far it got.
 func (w *worker) call(ctx context.Context, p plan) (done bool) {
-	w.p, w.callee, w.invite, w.heard, w.before = p, nil, nil, nil, nil
+	w.p, w.callee, w.invite, w.heard, w.before, w.third, w.own = p, nil, nil, nil, nil, nil, nil
 	w.count++
 	for len(w.inbox) > 0 {
 		if ev := <-w.inbox; ev.m != nil {
@@ -190,8 +196,8 @@ func (w *worker) call(ctx context.Context, p plan) (done bool) {
 	case in:
 		w.from, target = w.line, "+1217555"+w.b.user
 	}
-	for _, e := range []*end{w.a, w.b} {
-		if (e == w.from || e == w.to) && e.conn() == nil {
+	for _, e := range []*end{w.a, w.b, w.c} {
+		if (e == w.from || e == w.to || e == w.c && p.fate >= moves && p.fate != reliably) && e.conn() == nil {
 			if err := e.register(ctx); err != nil {
 				w.heard = append(w.heard, "cannot register: "+err.Error())
 				return false
@@ -219,7 +225,11 @@ func (w *worker) call(ctx context.Context, p plan) (done bool) {
 	if p.late {
 		body = nil
 	}
-	w.from.write(w.caller.Request("INVITE", body, "Allow: INVITE, ACK, BYE, CANCEL, UPDATE"))
+	lines := []string{"Allow: INVITE, ACK, BYE, CANCEL, UPDATE"}
+	if p.fate == reliably && !p.late {
+		lines = append(lines, "Require: 100rel")
+	}
+	w.from.write(w.caller.Request("INVITE", body, lines...))
 	return w.early(body)
 }
 
@@ -280,10 +290,17 @@ func (w *worker) early(offer []byte) bool {
 	} else {
 		w.reply(180, "Ringing", nil)
 	}
-	if _, ok := w.next(response(w.from, "INVITE", 180, 183)); !ok {
+	ev, ok := w.next(response(w.from, "INVITE", 180, 183))
+	if !ok {
 		return false
 	}
 	switch p.fate {
+	case pickedUp:
+		return w.pickUp()
+	case reliably:
+		if ev.m.Get("RSeq") != "" {
+			return w.acknowledged(ev, answer)
+		}
 	case cancelRinging:
 		w.from.write(w.caller.Cancel())
 		return w.over()
@@ -382,6 +399,9 @@ func (w *worker) answered() bool {
 // up is the call after its ACK.
 func (w *worker) up() bool {
 	p := w.p
+	if p.fate == transferred || p.fate == consulted || p.fate == parked {
+		return w.moved()
+	}
 	one, other, first, second := w.from, w.to, w.caller, w.callee
 	if p.callee {
 		one, other, first, second = other, one, second, first

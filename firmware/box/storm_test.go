@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"holdfast/firmware/lab/memnet"
+	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
 
@@ -36,7 +37,7 @@ type tally struct {
 }
 
 // storm runs the calls, some workers at a time, and waits until the box is at rest.
-func storm(t *testing.T, r *rig, workers, calls int, seed uint64, patient, rest time.Duration) *tally {
+func storm(t *testing.T, r *rig, workers, calls int, seed uint64, last fate, patient, rest time.Duration) *tally {
 	t.Helper()
 	all := &tally{stories: make([]string, workers*(calls/workers))}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -47,7 +48,7 @@ func storm(t *testing.T, r *rig, workers, calls int, seed uint64, patient, rest 
 		w := newWorker(r, n, patient)
 		crew = append(crew, w)
 		wg.Go(func() {
-			for i, p := range plans(seed, uint64(n), calls/workers) {
+			for i, p := range plans(seed, uint64(n), calls/workers, last) {
 				began := time.Now()
 				done := w.call(ctx, p)
 				if took := time.Since(began); took > 2*time.Second {
@@ -81,6 +82,7 @@ func storm(t *testing.T, r *rig, workers, calls int, seed uint64, patient, rest 
 	for _, w := range crew {
 		w.a.drop()
 		w.b.drop()
+		w.c.drop()
 	}
 	return all
 }
@@ -170,9 +172,13 @@ func TestStorm(t *testing.T) {
 	const workers = 24
 	fds, goroutines := openFiles(t), runtime.NumGoroutine()
 	began := time.Now()
-	r := newRig(t, rigOptions{net: loopback{}, users: 2 * workers, timers: stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond}})
+	// The second trunk is never there: what the first one refuses fails over to it in vain.
+	r := newRig(t, rigOptions{net: loopback{}, users: 3 * workers, timers: stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond},
+		change: func(d *site.Document) {
+			d.Trunks = append(d.Trunks, site.Trunk{ID: "gone", Address: "127.0.70.4:9", TLSName: "gone.carrier.example", OptionsInterval: 30})
+		}})
 	stop := r.run()
-	all := storm(t, r, workers, *stormCalls, seed, 5*time.Second, 10*time.Second)
+	all := storm(t, r, workers, *stormCalls, seed, fates, 5*time.Second, 10*time.Second)
 	atRest(t, r, 15*time.Second)
 	stop()
 	all.report(t)
@@ -216,11 +222,14 @@ func TestStormRepeats(t *testing.T) {
 	again := func() (stories []string) {
 		synctest.Test(t, func(t *testing.T) {
 			network := &memnet.Net{}
-			r := newRig(t, rigOptions{net: inMemory{network}, users: 2 * workers})
+			r := newRig(t, rigOptions{net: inMemory{network}, users: 3 * workers})
 			stop := r.run()
-			all := storm(t, r, workers, calls, seed, 10*time.Second, 3*time.Minute)
+			all := storm(t, r, workers, calls, seed, moves, 10*time.Second, 3*time.Minute)
 			atRest(t, r, 3*time.Minute)
 			stop()
+			if n := r.calls.Totals().Faults.Load(); n > 0 {
+				t.Errorf("%d calls ended by a fault", n)
+			}
 			if n := network.Open(); n != 0 {
 				t.Errorf("%d ends of connections left open", n)
 			}

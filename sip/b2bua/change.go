@@ -307,7 +307,7 @@ func (c *Call) heard(e MediaEvent) {
 			l = x
 		}
 	}
-	if l == nil || c.state != Up {
+	if l == nil || c.state != Up && !c.alone(l) {
 		return
 	}
 	l.silent.stop()
@@ -332,7 +332,7 @@ func (c *Call) probe(l *leg, again time.Duration) {
 		return
 	}
 	l.request(l.dlg.request(sip.OPTIONS, conn), func(res *sip.Response, err error) {
-		if c.state != Up {
+		if c.state != Up && !c.alone(l) {
 			return
 		}
 		if err != nil || res.StatusCode == 408 || res.StatusCode == 481 {

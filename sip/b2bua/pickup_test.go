@@ -227,3 +227,19 @@ func TestRedirected(t *testing.T) {
 	case <-time.After(20 * time.Millisecond):
 	}
 }
+
+// TestParkedPartyIsGone: nobody waits for the parking time to be over.
+func TestParkedPartyIsGone(t *testing.T) {
+	w := newWorld(t, nil)
+	caller, callee := established(w)
+	caller.within(sip.UPDATE, nil).wait(200)
+	caller.refer("sip:*57@lsp.test", sip.NewHeader("Refer-Sub", "false")).wait(202)
+	caller.u.bye()
+	s, _ := w.media.last()
+	s.events <- MediaEvent{Leg: s.legs[1], Silent: true, For: time.Second}
+	callee.u.incoming(sip.OPTIONS).Reply(481, "Call/Transaction Does Not Exist")
+	callee.u.bye()
+	if r := w.ended(); r.Cause != causeSilence {
+		t.Errorf("record %+v", r)
+	}
+}
