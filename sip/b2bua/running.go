@@ -1,0 +1,72 @@
+package b2bua
+
+import (
+	"time"
+
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// takeTrunk counts a call on the trunk; false when it is full.
+func (a *Agent) takeTrunk(t *site.Trunk) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t.MaxCalls > 0 && a.busy[t.ID] >= t.MaxCalls {
+		return false
+	}
+	a.busy[t.ID]++
+	return true
+}
+
+func (a *Agent) leaveTrunk(t *site.Trunk) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.busy[t.ID]--; a.busy[t.ID] <= 0 {
+		delete(a.busy, t.ID)
+	}
+}
+
+// Info is a running call as status shows it.
+type Info struct {
+	ID, State, From, To string
+	Dialled             string // as it came
+	Codec               string
+	Began, Answered     time.Time // Answered is zero before the answer
+	Emergency           bool
+}
+
+// Calls lists the running calls.
+func (a *Agent) Calls() []Info {
+	a.mu.Lock()
+	calls := make([]*Call, 0, len(a.calls))
+	for _, c := range a.calls {
+		calls = append(calls, c)
+	}
+	a.mu.Unlock()
+	out := make([]Info, 0, len(calls))
+	for _, c := range calls {
+		if i := c.info.Load(); i != nil {
+			out = append(out, *i)
+		}
+	}
+	return out
+}
+
+// Count is the number of running calls.
+func (a *Agent) Count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calls)
+}
+
+// Busy reports whether a call runs on the connection.
+func (a *Agent) Busy(c *stack.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.legs {
+		if l.flow.Load() == c.Flow() {
+			return true
+		}
+	}
+	return false
+}
