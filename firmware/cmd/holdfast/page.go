@@ -56,7 +56,11 @@ func (p *page) status(s control.Status) {
 	}
 	p.line("Site     %s", clip(s.Site.Name, 70))
 	p.line("         document %d %s", s.Site.Serial, p.since(s.Site.Fetched))
-	p.line("Box      %s, version %s, up %s", clip(s.Name, 20), clip(s.Version, 24), p.age(s.Started))
+	slot := ""
+	if s.Update.Slot != "" {
+		slot = ", slot " + clip(s.Update.Slot, 1)
+	}
+	p.line("Box      %s, version %s%s, up %s", clip(s.Name, 20), clip(s.Version, 24), slot, p.age(s.Started))
 	p.update(s.Update)
 	p.line("")
 	if len(s.Alarms) == 0 {

@@ -41,6 +41,7 @@ func outage() control.Status {
 			{From: "+12175551001", To: "a name of more than twenty characters", State: "dialling", Began: ago(2 * time.Second)},
 		},
 		Site:   control.Site{Name: "Springfield branch", Serial: 42, Fetched: ago(10 * time.Minute)},
+		Update: control.Update{Slot: "b", State: "waiting", Next: "a", Waits: []string{"2 calls", "the end of the outage"}},
 		Alarms: []string{"trunk sbc-b is down: certificate of trunk sbc-b: x509: certificate has expired or is not yet valid: current time is after 2026-02-28"},
 	}
 }
@@ -63,7 +64,8 @@ Calls    2
   ✓ +12175551001         → a name of more than… dialling  2 s
 Site     Springfield branch
          document 42 since 05:50 CST, 10 min
-Box      branch-7, version 1.2.0 (abc1234), up 2 days
+Box      branch-7, version 1.2.0 (abc1234), slot b, up 2 days
+Update   slot a is written; the restart waits for 2 calls, the end of the outage
 
 ▲ trunk sbc-b is down: certificate of trunk sbc-b: x509: certificate has expired
   or is not yet valid: current time is after 2026-02-28
