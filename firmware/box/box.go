@@ -91,7 +91,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, started: time.Now()}
 	b.log = slog.New(b.tail.Handler(log.Handler()))
-	err := errors.Join(b.openFolders(), b.loadCertificates())
+	err := errors.Join(b.buildSyslog(), b.openFolders(), b.loadCertificates())
 	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.buildReports, b.buildAdmin, b.listen} {
 		if err != nil {
 			break

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"holdfast/firmware/feed"
 	"holdfast/firmware/record"
 	"holdfast/sip/site"
 )
@@ -64,6 +65,18 @@ func (g gauges) watch(m sink) {
 		t := b.trace.Stats()
 		m.gauge("trace_messages", "SIP messages that are kept.", float64(t.Messages))
 		m.gauge("trace_oldest_timestamp_seconds", "When the oldest kept message of a call came, Unix time; 0: none.", unix(t.Oldest))
+	}
+	feeds := make(map[string]feed.Status)
+	if b.homer != nil {
+		feeds["homer"] = b.homer.Status()
+	}
+	if b.syslog != nil {
+		feeds["syslog"] = b.syslog.Status()
+	}
+	for name, s := range feeds {
+		m.labelled("feed_up", "1 while the server that gets copies is connected.", "feed", name, prometheus.GaugeValue, flag(s.Up))
+		m.labelled("feed_sent_total", "Messages or lines sent to it.", "feed", name, prometheus.CounterValue, float64(s.Sent))
+		m.labelled("feed_dropped_total", "Messages or lines that found no room.", "feed", name, prometheus.CounterValue, float64(s.Dropped))
 	}
 	m.gauge("alarms", "What a person should look at, as holdfast status lists it.", float64(len(b.Status().Alarms)))
 }

@@ -11,11 +11,22 @@ import (
 	"holdfast/sip/trace"
 )
 
-// buildTrace takes the memory for SIP messages, where the settings give any.
-func (b *Box) buildTrace() error {
-	if b.cfg.Trace.MemoryMiB > 0 {
-		b.trace = trace.New(trace.Options{Bytes: b.cfg.Trace.MemoryMiB << 20})
+// buildTrace takes the memory for SIP messages, where the settings give any or a server wants copies.
+func (b *Box) buildTrace() (err error) {
+	if b.homer, err = newHomer(b.cfg.Homer, b.cfg.Name, b.log); err != nil {
+		return err
 	}
+	o := trace.Options{Bytes: b.cfg.Trace.MemoryMiB << 20}
+	switch {
+	case b.homer != nil:
+		o.Tap = b.homer.Send
+		if o.Bytes == 0 {
+			o.Bytes = 1 // the least that there is: it is what takes out the secrets
+		}
+	case o.Bytes == 0:
+		return nil
+	}
+	b.trace = trace.New(o)
 	return nil
 }
 

@@ -70,6 +70,10 @@ address = "127.0.0.1:9"
 [site]
 file = "site.json"
 allow_unsigned = true
+[homer]
+address = "127.0.0.1:9"
+[syslog]
+address = "127.0.0.1:9"
 [webhook]
 url = "https://127.0.0.1:9/"
 secret_file = "secret"
@@ -147,6 +151,9 @@ func TestMetrics(t *testing.T) {
 		`holdfast_call_packets_lost_total 0`,
 		`holdfast_reports_due 0`,
 		`holdfast_alarms `,
+		`holdfast_feed_up{feed="syslog"} 0`,
+		`holdfast_feed_dropped_total{feed="homer"}`,
+		`holdfast_webhook_failing 0`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)

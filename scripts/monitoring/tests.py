@@ -52,6 +52,7 @@ CASES = {
                          {'holdfast_card_fsync_seconds_bucket{le="1"}': "0+2x90", 'holdfast_card_fsync_seconds_bucket{le="2.5"}': "0+2x90", 'holdfast_card_fsync_seconds_bucket{le="+Inf"}': "0+2x90"}, 80),
     "HoldfastCardFull": ({"holdfast_card_free_bytes": "5x20", "holdfast_card_bytes": "100x20"}, {"holdfast_card_free_bytes": "50x20", "holdfast_card_bytes": "100x20"}, 15),
     "HoldfastOutboxStuck": ({"holdfast_outbox_pending": "3x90", MODE["normal"]: "1x90"}, {"holdfast_outbox_pending": "3x90", MODE["normal"]: "0x90"}, 80),
+    "HoldfastFeedDown": ({'holdfast_feed_up{feed="syslog"}': "0x50"}, {'holdfast_feed_up{feed="syslog"}': "0 1x50"}, 40),
     "HoldfastRecordsLost": ({"holdfast_records_lost_total": "0x5 3x20"}, {"holdfast_records_lost_total": "3x20"}, 15),
 }
 
