@@ -34,6 +34,7 @@ func commands() []command {
 		{"pins", "[--json]", "show whom a PSAP that calls back reaches", pins},
 		{"emergency", "log|drill", "show emergency calls; make a test call", emergencyCommand},
 		{"report", "[list|show ID]", "tell what an outage or a drill was", reportCommand},
+		{"doctor", "[-c FILE]", "say what is wrong here and what to do", doctorCommand},
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
 		{"admin", "passwd|list…", "who may use the admin page, tokens", adminCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
