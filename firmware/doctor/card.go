@@ -44,7 +44,7 @@ func theCard(_ context.Context, p Patient) []Finding {
 	dir := p.Config.DataDir
 	c, err := p.Card(dir)
 	if err != nil {
-		return []Finding{fail(area, "replace the card; calls go on without it, records do not", "%s cannot be written: %v", dir, err)}
+		return []Finding{fail(area, "replace the card; calls go on without it, records do not", "it cannot be written: %v", err)}
 	}
 	var out []Finding
 	switch share := float64(c.Free) / float64(max(c.Total, 1)); {

@@ -25,7 +25,8 @@ func network(ctx context.Context, p Patient) []Finding {
 	}
 	var flows []ports.Flow
 	for _, f := range ports.Table(p.Config, doc) {
-		if f.Endpoint != "" && (!f.Inbound || p.Status != nil) && !strings.HasPrefix(f.ID, "trunk.") {
+		// Trunks and DNS have checks of their own.
+		if f.Endpoint != "" && (!f.Inbound || p.Status != nil) && !strings.HasPrefix(f.ID, "trunk.") && !strings.HasPrefix(f.ID, "dns.") {
 			flows = append(flows, f)
 		}
 	}
@@ -78,6 +79,9 @@ func trunks(ctx context.Context, p Patient) []Finding {
 	return out
 }
 
+// alertWithin is how long an SBC on the site has to refuse a certificate.
+const alertWithin = 400 * time.Millisecond
+
 func shake(ctx context.Context, p Patient, t *site.Trunk) Finding {
 	const area = "trunk"
 	own, err := tls.LoadX509KeyPair(p.Config.Trunk.Certificate, p.Config.Trunk.Key)
@@ -110,7 +114,7 @@ func shake(ctx context.Context, p Patient, t *site.Trunk) Finding {
 		return fail(area, "have the SBC trust the authority of the box's trunk certificate, and speak TLS 1.2 or 1.3", "%s: no TLS with %s: %v", t.ID, address, err)
 	}
 	// TLS 1.3: a server that does not like our certificate says so after its side of the handshake is over.
-	c.SetReadDeadline(time.Now().Add(within / 4))
+	c.SetReadDeadline(time.Now().Add(alertWithin))
 	if _, err := c.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && strings.Contains(err.Error(), "remote error") {
 		return fail(area, "have the SBC trust the authority of the box's trunk certificate", "%s: %s refuses the box's certificate: %v", t.ID, address, err)
 	}

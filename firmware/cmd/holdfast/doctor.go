@@ -25,7 +25,7 @@ func doctorCommand(ctx context.Context, args []string, out io.Writer) error {
 	if err := parseAll(f, args, out); err != nil {
 		return err
 	}
-	p, err := patient(ctx, *boot)
+	p, err := admit(ctx, *boot)
 	if err != nil {
 		return err
 	}
@@ -43,8 +43,8 @@ func doctorCommand(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// patient gathers what can be looked at.
-func patient(ctx context.Context, boot string) (doctor.Patient, error) {
+// admit gathers what can be looked at.
+func admit(ctx context.Context, boot string) (doctor.Patient, error) {
 	p := doctor.Patient{Now: time.Now()}
 	var err error
 	if p.Config, err = readConfig(boot); err != nil {
