@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 
+	"holdfast/firmware/certs"
 	"holdfast/firmware/config"
 	"holdfast/firmware/hep"
 	"holdfast/firmware/syslog"
@@ -21,7 +22,7 @@ func (b *Box) buildSyslog() error {
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName, RootCAs: pool}
 	if c.Certificate != "" {
-		own, err := certificate("syslog", c.Certificate, c.Key)
+		own, err := certificate("syslog", certs.Pair{Certificate: c.Certificate, Key: c.Key})
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,10 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 			warnings = append(warnings, warning)
 		}
 	}
+	if cfg.Syslog.Certificate != "" {
+		_, err := certificate("syslog", certs.Pair{Certificate: cfg.Syslog.Certificate, Key: cfg.Syslog.Key})
+		look(err)
+	}
 	for what, file := range map[string]string{"trunk": cfg.Trunk.Roots, "cloud": cfg.Cloud.Roots, "portal": cfg.Portal.Roots, "webhook": cfg.Webhook.Roots,
 		"report": cfg.Report.Roots, "homer": cfg.Homer.Roots, "syslog": cfg.Syslog.Roots} {
 		_, err := roots(what, file)

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"holdfast/firmware/certs"
 )
 
 // How long before its end a certificate is worth a word.
@@ -38,6 +40,9 @@ func certificates(ctx context.Context, p Patient) []Finding {
 // pair is a certificate with its key, for these uses.
 func pair(p Patient, what, certFile, keyFile string, uses ...x509.ExtKeyUsage) []Finding {
 	const area = "certificates"
+	if (certs.Pair{Certificate: certFile, Key: keyFile}).Missing() {
+		return []Finding{fail(area, "have the box make a request (`holdfast cert request`), and bring what your authority makes of it", "%s: there is none yet: the box shows one that nobody trusts", what)}
+	}
 	loaded, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return []Finding{fail(area, "put a certificate and the key that belongs to it there, in PEM form", "%s: %v", what, err)}

@@ -296,6 +296,7 @@ func TestIll(t *testing.T) {
 		"chain of somebody":    {func(c *clinic) { c.phones(c.ca, usual, authority(c.t, "other").cert.Raw) }, Warn, "certificates: phones: the chain in the file does not hang together"},
 		"no chain":             {func(c *clinic) { c.phones(c.ca, usual) }, OK, "certificates: phones must trust CN=branch CA, which the file does not contain"},
 		"key of another":       {func(c *clinic) { os.Rename(c.Config.Trunk.Key, c.Config.Phones.Key) }, Fail, "certificates: phones: tls: private key does not match"},
+		"no certificate yet":   {func(c *clinic) { os.Remove(c.Config.Trunk.Certificate); os.Remove(c.Config.Trunk.Key) }, Fail, "certificates: trunk: there is none yet"},
 		"no roots":             {func(c *clinic) { os.WriteFile(c.Config.Trunk.Roots, []byte("x"), 0o600) }, Fail, "certificates: trunk roots: "},
 		"renewed, not taken":   {func(c *clinic) { c.phones(c.ca, usual, c.ca.cert.Raw) }, Warn, "certificates: phones: the running box shows another"},
 		"door shut":            {func(c *clinic) { c.Config.Phones.Listen = netip.MustParseAddrPort(closed(c.t)) }, Fail, "certificates: phones: nobody answers at 127.0.0.1"},
