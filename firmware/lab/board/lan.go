@@ -31,6 +31,7 @@ func lan() error {
 	for _, last := range []string{host, "10.77.0.20", "10.77.0.21", "10.77.0.31", "10.77.0.32", "10.77.0.33", "10.77.0.34", "10.77.0.35", "10.77.0.36", "10.77.0.60"} {
 		commands = append(commands, "addr add "+last+prefix+" dev "+tap)
 	}
+	commands = append(commands, "addr add 169.254.1.1/16 dev "+tap) // an installer's PC on the wire
 	for _, c := range commands {
 		if err := ip(c); err != nil {
 			return err

@@ -6,6 +6,8 @@ package board
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"holdfast/firmware/admin/account"
 	"holdfast/firmware/lab/branch"
 	"holdfast/firmware/lab/card"
 	"holdfast/firmware/lab/nbd"
@@ -26,7 +29,7 @@ type Options struct {
 	Dir   string // for everything that is made
 	Cuts  int    // power cuts
 	Seed  uint64 // of what is random
-	Only  string // part of the story: life, slots, cuts; "" for all
+	Only  string // part of the story: life, slots, updates, cuts; "" for all
 }
 
 // rig is the board on the bench, and the world around it.
@@ -42,21 +45,31 @@ type rig struct {
 	boots   int
 	dialled int // numbers that nobody has
 	looks   int // at the card's data
+
+	versions int                // of bundles that were made
+	signer   ed25519.PrivateKey // of bundles
+	token    string             // for the box's API
 }
 
 // bootLimit is far more than a start takes here: software emulation on a loaded machine.
 const bootLimit = 3 * time.Minute
 
-// network is what the boot file has beyond that of a box on loopback.
-var network = fmt.Sprintf("\n[network]\naddress = %q\n", Box.String()+prefix)
+// more is what the boot file has beyond that of a box on loopback.
+func more(signer ed25519.PublicKey) string {
+	return fmt.Sprintf("\n[network]\naddress = %q\n\n[update]\npublic_key = %q\n", Box.String()+prefix, base64.StdEncoding.EncodeToString(signer))
+}
 
 func newRig(o Options) (*rig, error) {
 	if err := lan(); err != nil {
 		return nil, err
 	}
 	r := &rig{o: o, random: rand.New(rand.NewPCG(o.Seed, 0))}
-	var err error
-	if r.Branch, err = branch.Around(o.Dir, ground, network); err != nil {
+	public, secret, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("board: %w", err)
+	}
+	r.signer = secret
+	if r.Branch, err = branch.Around(o.Dir, ground, more(public)); err != nil {
 		return nil, err
 	}
 	if r.card, err = card.Copy(filepath.Join(o.Image, "card.img"), filepath.Join(o.Dir, "card.img")); err != nil {
@@ -67,7 +80,12 @@ func newRig(o Options) (*rig, error) {
 	for _, f := range r.Files() {
 		files = append(files, filepath.Join(o.Dir, f))
 	}
-	if err := errors.Join(r.card.Put(files...), r.card.PutText("log-to-console", "")); err != nil {
+	accounts := filepath.Join(o.Dir, "accounts.json")
+	if r.token, err = account.Open(accounts, nil).AddToken("lab", account.All, time.Hour); err != nil {
+		r.close()
+		return nil, err
+	}
+	if err := errors.Join(r.card.Put(files...), r.card.PutText("log-to-console", ""), r.card.Keep(accounts)); err != nil {
 		r.close()
 		return nil, err
 	}
@@ -115,6 +133,11 @@ func (r *rig) up(ctx context.Context) (err error) {
 	return err
 }
 
+// settle makes a slot the one that starts; the machine is off.
+func (r *rig) settle(slot string) error {
+	return r.card.SetState(card.State{Slot: slot, Good: slot, Failed: "0"})
+}
+
 // served waits until a phone is registered at the box.
 func (r *rig) served(ctx context.Context, extension string) (time.Time, error) {
 	return r.Person(extension).Phone.WaitAt(ctx, branch.BoxPlace)
@@ -141,7 +164,7 @@ func Run(ctx context.Context, o Options, w script.Watcher) (verdicts []script.Ve
 	for _, part := range []struct {
 		name  string
 		steps []script.Step
-	}{{"life", r.life()}, {"slots", r.slots()}, {"cuts", r.cuts()}} {
+	}{{"life", r.life()}, {"slots", r.slots()}, {"updates", r.updates()}, {"cuts", r.cuts()}} {
 		if o.Only == "" || o.Only == part.name {
 			all = append(all, part.steps...)
 		}

@@ -176,6 +176,21 @@ func (c *Card) Kept(into string) error {
 	return run("debugfs", "-R", "rdump / "+into, image)
 }
 
+// Keep puts a file into the data partition, as one of the box's own.
+func (c *Card) Keep(file string) error {
+	name := filepath.Base(file)
+	commands, err := os.CreateTemp("", "card-")
+	if err != nil {
+		return fmt.Errorf("card: %w", err)
+	}
+	defer os.Remove(commands.Name())
+	fmt.Fprintf(commands, "write %s %s\nset_inode_field %[2]s uid 990\nset_inode_field %[2]s gid 990\nset_inode_field %[2]s mode 0100600\n", file, name)
+	if err := commands.Close(); err != nil {
+		return fmt.Errorf("card: %w", err)
+	}
+	return run("debugfs", "-w", "-f", commands.Name(), fmt.Sprintf("%s?offset=%d", c.File, c.parts[Data].at))
+}
+
 func (c *Card) extract(p part, to string) error {
 	from, err := os.Open(c.File)
 	if err != nil {
