@@ -1,10 +1,16 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 )
+
+// ipFreeBind lets the page be there before its address is: a cable that is plugged in late (ip(7), IP_FREEBIND).
+const ipFreeBind = 15
 
 // How many connections there may be, together and from one address: idle strangers must not shut out the rest.
 const (
@@ -22,7 +28,11 @@ type doors struct {
 func newDoors() *doors { return &doors{bySrc: make(map[netip.Addr]int)} }
 
 func (d *doors) listen(at netip.AddrPort) (net.Listener, error) {
-	l, err := net.Listen("tcp4", at.String())
+	early := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipFreeBind, 1) })
+		return errors.Join(err, e)
+	}}
+	l, err := early.Listen(context.Background(), "tcp4", at.String())
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"holdfast/firmware/admin"
 	"holdfast/firmware/admin/account"
+	"holdfast/firmware/netcfg"
 	"holdfast/media/relay"
 	"holdfast/sip/registrar"
 )
@@ -37,10 +38,20 @@ func (b *Box) buildAdmin() error {
 		updater = u
 	}
 	b.page, err = admin.New(admin.Options{
-		Listen: []netip.AddrPort{b.cfg.Admin.Listen}, Certificate: b.phoneCert.Load, Accounts: accounts,
+		Listen: b.adminDoors(), Certificate: b.phoneCert.Load, Accounts: accounts,
 		Box: window{b}, Tracer: b, Updater: updater, Log: b.log, Tail: &b.tail,
 	})
 	return err
+}
+
+// adminDoors are where the page is: at its own address, and where the box keeps its own addresses also at the fallback one, which
+// answers an installer who has made a mistake in the others.
+func (b *Box) adminDoors() []netip.AddrPort {
+	doors := []netip.AddrPort{b.cfg.Admin.Listen}
+	if b.cfg.Network.Address.IsValid() && !b.cfg.Admin.Listen.Addr().IsUnspecified() && !b.cfg.Admin.Listen.Addr().IsLoopback() {
+		doors = append(doors, netip.AddrPortFrom(netcfg.Fallback, b.cfg.Admin.Listen.Port()))
+	}
+	return doors
 }
 
 // firstPassword makes the first account of what somebody has put on the card. The file stays: it is worth nothing once

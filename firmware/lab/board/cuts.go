@@ -15,16 +15,68 @@ import (
 	"holdfast/firmware/record"
 )
 
-// cuts are losses of power while the box writes call records.
+// cuts are losses of power, in turns while the box writes an update and while it writes call records.
 func (r *rig) cuts() []script.Step {
 	var out []script.Step
 	for i := range r.o.Cuts {
-		out = append(out, script.Step{
-			Name: fmt.Sprintf("Power cut %d of %d, during call records", i+1, r.o.Cuts), Want: "every record that was on the card is there, and the box starts again",
-			Limit: 2 * bootLimit, Do: r.cutDuringCalls,
-		})
+		s := script.Step{Name: "during an update", Want: "it starts again: the new version if that was acknowledged, else either", Do: r.cutDuringUpdate}
+		if i%2 == 1 {
+			s = script.Step{Name: "during call records", Want: "it starts again, with every record that was on the card", Do: r.cutDuringCalls}
+		}
+		s.Name, s.Limit = fmt.Sprintf("Power cut %d of %d, %s", i+1, r.o.Cuts, s.Name), 2*bootLimit
+		out = append(out, s)
 	}
 	return out
+}
+
+// updateWrites is about how many writes the disk sees in an update; a cut that is due later comes when it is over.
+const updateWrites = 260
+
+// cutDuringUpdate takes the power away with a random write of an update.
+func (r *rig) cutDuringUpdate(ctx context.Context, n *script.Notes) error {
+	bundle, err := r.bundle(proper)
+	if err != nil {
+		return err
+	}
+	if err := r.fresh(ctx); err != nil {
+		return err
+	}
+	due := 1 + r.random.IntN(updateWrites)
+	lost := r.disk.CutAfter(due, r.random)
+	answer := make(chan error, 1)
+	upload, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { answer <- r.put(upload, bundle) }()
+	acknowledged := false
+	select {
+	case loss := <-lost:
+		n.Saw("write %d: %v", due, loss)
+	case err := <-answer:
+		if err != nil {
+			return err
+		}
+		acknowledged = true
+		n.Saw("written and acknowledged")
+	}
+	if _, err := r.cut(); err != nil {
+		return err
+	}
+	state, _, err := r.card.State()
+	if err != nil {
+		return err
+	}
+	if err := r.starts(ctx); err != nil {
+		return err
+	}
+	trial := r.machine.Console().Count(0, "holdfast: slot b holdfast.trial=1")
+	switch {
+	case acknowledged && trial != 1:
+		return fmt.Errorf("an acknowledged update is lost: slot b was tried %d times; the state was %+v", trial, state)
+	case !acknowledged && state.Slot == "a" && trial != 0:
+		return errors.New("slot b was tried although the state named slot a")
+	}
+	n.Saw("state: slot %s, %d tries left; it started", state.Slot, state.Tries)
+	return nil
 }
 
 // onCard is the longest time that a record may take to its flush here. A record that takes longer does not count as
@@ -34,10 +86,8 @@ const onCard = 20 * time.Second
 // cutDuringCalls makes calls, takes the power away at a random moment after some of their records have been flushed, and looks for
 // these on the card. Each call goes to a number of its own that nobody has, so that its record can be told from others.
 func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
-	if r.machine == nil {
-		if err := r.starts(ctx); err != nil {
-			return err
-		}
+	if err := r.fresh(ctx); err != nil {
+		return err
 	}
 	if err := r.outage(ctx); err != nil {
 		return err

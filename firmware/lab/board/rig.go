@@ -29,7 +29,7 @@ type Options struct {
 	Dir   string // for everything that is made
 	Cuts  int    // power cuts
 	Seed  uint64 // of what is random
-	Only  string // part of the story: life, slots, updates, cuts; "" for all
+	Only  string // part of the story: life, mistakes, slots, updates, cuts; "" for all
 }
 
 // rig is the board on the bench, and the world around it.
@@ -164,7 +164,7 @@ func Run(ctx context.Context, o Options, w script.Watcher) (verdicts []script.Ve
 	for _, part := range []struct {
 		name  string
 		steps []script.Step
-	}{{"life", r.life()}, {"slots", r.slots()}, {"updates", r.updates()}, {"cuts", r.cuts()}} {
+	}{{"life", r.life()}, {"mistakes", r.mistakes()}, {"slots", r.slots()}, {"updates", r.updates()}, {"cuts", r.cuts()}} {
 		if o.Only == "" || o.Only == part.name {
 			all = append(all, part.steps...)
 		}
