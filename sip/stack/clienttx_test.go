@@ -281,7 +281,7 @@ func TestClientCancel(t *testing.T) {
 func TestClientBound(t *testing.T) {
 	b, p, c := callee(t, Options{Limits: Limits{ClientTransactions: 1}})
 	_, got := call(t, c, outgoing(sip.OPTIONS))
-	if _, err := c.Send(outgoing(sip.OPTIONS), nil); !errors.Is(err, ErrTooMany) {
+	if _, err := c.Send(outgoing(sip.OPTIONS), func(*sip.Response, error) {}); !errors.Is(err, ErrTooMany) {
 		t.Errorf("Send: %v", err)
 	}
 	p.answer(p.request(sip.OPTIONS), 200, "x")
