@@ -139,5 +139,10 @@ test-arm64: ## the arm64 program's own tests under qemu-user; installs it
 	@scripts/deps.sh arm64
 	@CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64-static -skip '^TestKilled$$' -timeout $(TIMEOUT) $(ARM64_PACKAGES)
 
+.PHONY: check-buildroot
+check-buildroot: ## the tree for Buildroot (buildroot/): Kconfig, defconfigs, package, scripts; installs what is missing
+	@scripts/deps.sh buildroot
+	@scripts/check-buildroot.sh
+
 clean: ## removes what the build and the tests made
 	@rm -rf dist .cache

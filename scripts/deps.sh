@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that a make target needs, and nothing when all is there.
-# usage: deps.sh test|lint|monitoring|prompts|bench-sip|interop|image|flash|qemu-test|arm64...
+# usage: deps.sh test|lint|monitoring|prompts|bench-sip|interop|image|buildroot|flash|qemu-test|arm64...
 # Debian 12, amd64 for interop. Without root it says what to install and stops.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
@@ -15,6 +15,7 @@ for what; do
 	monitoring) want+=(prometheus gcc libc6-dev) ;; # promtool
 	lint) want+=(shellcheck) ;;
 	image) want+=(genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler kmod cpio zstd gzip xz-utils debian-archive-keyring) ;;
+	buildroot) want+=(python3-kconfiglib shellcheck genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler cpio gzip) ;;
 	flash) want+=(zstd) ;;
 	qemu-test) want+=(qemu-system-arm iproute2 mtools e2fsprogs squashfs-tools u-boot-tools) ;;
 	arm64) want+=(qemu-user-static) ;;

@@ -98,7 +98,7 @@ boot_partition() {
 		dtc -q -@ -I dts -O dtb -o "$boot/overlays/holdfast.dtbo" "$here/overlay.dts"
 	fi
 	if [ "$board" = qemu-virt ]; then firmware "$debian" "$out"; else firmware "$debian" "$boot"; fi
-	go run ./firmware/cmd/holdfast example | sed 's/$/\r/' >"$boot/holdfast.example.toml"
+	sed 's/$/\r/' firmware/config/example.toml >"$boot/holdfast.example.toml"
 }
 
 card() {
