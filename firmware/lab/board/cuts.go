@@ -38,7 +38,8 @@ func (r *rig) cutDuringUpdate(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return err
 	}
-	if err := r.fresh(ctx); err != nil {
+	runs, free, err := r.ready(ctx)
+	if err != nil {
 		return err
 	}
 	due := 1 + r.random.IntN(updateWrites)
@@ -68,12 +69,12 @@ func (r *rig) cutDuringUpdate(ctx context.Context, n *script.Notes) error {
 	if err := r.starts(ctx); err != nil {
 		return err
 	}
-	trial := r.machine.Console().Count(0, "holdfast: slot b holdfast.trial=1")
+	trial := r.machine.Console().Count(0, "holdfast: slot "+free+" holdfast.trial=1")
 	switch {
 	case acknowledged && trial != 1:
-		return fmt.Errorf("an acknowledged update is lost: slot b was tried %d times; the state was %+v", trial, state)
-	case !acknowledged && state.Slot == "a" && trial != 0:
-		return errors.New("slot b was tried although the state named slot a")
+		return fmt.Errorf("an acknowledged update is lost: slot %s was tried %d times; the state was %+v", free, trial, state)
+	case state.Slot == runs && trial != 0:
+		return fmt.Errorf("slot %s was tried although the state named slot %s", free, runs)
 	}
 	n.Saw("state: slot %s, %d tries left; it started", state.Slot, state.Tries)
 	return nil
@@ -86,7 +87,7 @@ const onCard = 20 * time.Second
 // cutDuringCalls makes calls, takes the power away at a random moment after some of their records have been flushed, and looks for
 // these on the card. Each call goes to a number of its own that nobody has, so that its record can be told from others.
 func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
-	if err := r.fresh(ctx); err != nil {
+	if _, _, err := r.ready(ctx); err != nil {
 		return err
 	}
 	if err := r.outage(ctx); err != nil {

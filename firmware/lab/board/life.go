@@ -12,8 +12,8 @@ import (
 	"holdfast/firmware/lab/script"
 )
 
-// Presses of the mode button: held for so long it begins or ends a drill. Emulated time may lag behind.
-const hold = 8 * time.Second
+// hold is how long the mode button is pressed: five seconds begin or end a drill, and a loaded machine sees the press late.
+const hold = 7 * time.Second
 
 // life is the board's usual life, with an outage in it.
 func (r *rig) life() []script.Step {
@@ -96,15 +96,26 @@ type want struct {
 
 var names = map[int]string{qemu.LEDPower: "power", qemu.LEDCloud: "cloud", qemu.LEDService: "service", qemu.LEDAlarm: "alarm"}
 
+// lights waits until all of them show what they should.
 func (r *rig) lights(ctx context.Context, n *script.Notes, all ...want) error {
-	for _, w := range all {
-		got, err := r.machine.WaitRhythm(ctx, w.line, w.rhythm)
-		if err != nil {
-			return fmt.Errorf("%s: %w", names[w.line], err)
+	for {
+		got, err := r.machine.Rhythms(ctx)
+		wrong := ""
+		for _, w := range all {
+			if got[w.line] != w.rhythm {
+				wrong = fmt.Sprintf("%s shows %q, not %q", names[w.line], got[w.line], w.rhythm)
+			}
 		}
-		n.Saw("%s %s", names[w.line], got)
+		if err == nil && wrong == "" {
+			for _, w := range all {
+				n.Saw("%s %s", names[w.line], w.rhythm)
+			}
+			return nil
+		}
+		if err != nil || ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", wrong, errors.Join(err, ctx.Err()))
+		}
 	}
-	return nil
 }
 
 // outage makes one, so that phones come, and waits for the first.

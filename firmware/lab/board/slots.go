@@ -50,7 +50,13 @@ func (r *rig) slots() []script.Step {
 					return err
 				}
 				n.Saw("state %d counts instead of %d", after.Seq, before.Seq)
-				return r.starts(ctx)
+				if err := r.starts(ctx); err != nil {
+					return err
+				}
+				if now, _, err := r.card.State(); err != nil || now != after {
+					return fmt.Errorf("the boot state has become %+v (%v)", now, err)
+				}
+				return nil
 			},
 		},
 	}

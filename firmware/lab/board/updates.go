@@ -23,18 +23,28 @@ func (r *rig) updates() []script.Step {
 	}
 }
 
-// fresh brings the box up with slot a good and nothing on trial, and the cloud there.
-func (r *rig) fresh(ctx context.Context) error {
-	if _, err := r.cut(); err != nil {
-		return err
+// ready brings the box up, if it is not, with nothing on trial and the cloud there, and says which slot runs and which is free.
+func (r *rig) ready(ctx context.Context) (runs, free string, err error) {
+	if err := r.MendCloud(); err != nil {
+		return "", "", err
 	}
-	if err := errors.Join(r.MendCloud(), r.settle("a")); err != nil {
-		return err
+	s, _, err := r.card.State() // of a running box: what it has flushed
+	if err != nil {
+		return "", "", err
 	}
-	if err := r.starts(ctx); err != nil {
-		return err
+	if r.machine == nil || s.Slot != s.Good {
+		if _, err := r.cut(); err != nil {
+			return "", "", err
+		}
+		if err := r.settle(s.Good); err != nil {
+			return "", "", err
+		}
+		if err := r.starts(ctx); err != nil {
+			return "", "", err
+		}
 	}
-	return r.answers(ctx)
+	r.mark = r.machine.Console().Mark()
+	return s.Good, map[string]string{"a": "b", "b": "a"}[s.Good], r.answers(ctx)
 }
 
 func (r *rig) badUpdate(ctx context.Context, n *script.Notes) error {
@@ -42,32 +52,33 @@ func (r *rig) badUpdate(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return err
 	}
-	if err := r.fresh(ctx); err != nil {
+	runs, free, err := r.ready(ctx)
+	if err != nil {
 		return err
 	}
 	if err := r.put(ctx, bundle); err != nil {
 		return err
 	}
 	n.Saw("written: %d MiB", len(bundle)>>20)
-	console := r.machine.Console()
+	console, began := r.machine.Console(), r.mark
 	for try := range 2 {
-		if r.mark, err = console.Wait(ctx, r.mark, "holdfast: slot b holdfast.trial=1"); err != nil {
+		if r.mark, err = console.Wait(ctx, r.mark, "holdfast: slot "+free+" holdfast.trial=1"); err != nil {
 			return fmt.Errorf("try %d: %w", try+1, err)
 		}
 		if r.mark, err = console.Wait(ctx, r.mark, "not confirmed in time"); err != nil {
 			return fmt.Errorf("try %d: %w", try+1, err)
 		}
 	}
-	if r.mark, err = console.Wait(ctx, r.mark, "holdfast: slot a"); err != nil {
+	if r.mark, err = console.Wait(ctx, r.mark, "holdfast: slot "+runs); err != nil {
 		return err
 	}
 	if err := r.up(ctx); err != nil {
 		return err
 	}
-	if k := console.Count(0, "holdfast: slot b"); k != 2 {
-		return fmt.Errorf("slot b was started %d times", k)
+	if k := console.Count(began, "holdfast: slot "+free); k != 2 {
+		return fmt.Errorf("slot %s was started %d times", free, k)
 	}
-	n.Saw("2 tries, then slot a")
+	n.Saw("2 tries of slot %s, then slot %s", free, runs)
 	return nil
 }
 
@@ -76,7 +87,8 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return err
 	}
-	if err := r.fresh(ctx); err != nil {
+	runs, free, err := r.ready(ctx)
+	if err != nil {
 		return err
 	}
 	forged := append([]byte(nil), bundle...)
@@ -88,7 +100,7 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 		return err
 	}
 	console := r.machine.Console()
-	if r.mark, err = console.Wait(ctx, r.mark, "holdfast: slot b holdfast.trial=1"); err != nil {
+	if r.mark, err = console.Wait(ctx, r.mark, "holdfast: slot "+free+" holdfast.trial=1"); err != nil {
 		return err
 	}
 	if err := r.up(ctx); err != nil {
@@ -107,7 +119,7 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return err
 	}
-	if s.Slot != "b" || s.Good != "b" {
+	if s.Slot != free || s.Good != free {
 		return fmt.Errorf("the boot state is %+v", s)
 	}
 	if err := r.starts(ctx); err != nil {
@@ -116,6 +128,6 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 	if r.machine.Console().Count(0, "holdfast.trial=1") != 0 {
 		return errors.New("a confirmed version was tried again")
 	}
-	n.Saw("confirmed; slot b starts")
+	n.Saw("confirmed; slot %s starts instead of %s", free, runs)
 	return nil
 }

@@ -128,17 +128,17 @@ func (p *panel) ask(line string) (string, error) {
 	return "", fmt.Errorf("qtest: %w", errors.Join(p.in.Err(), net.ErrClosed))
 }
 
-// Lit reports whether an output is on now.
-func (m *Machine) Lit(line int) (bool, error) {
+// Lines reports all lines now, a bit each.
+func (m *Machine) Lines() (uint64, error) {
 	text, err := m.panel.ask(fmt.Sprintf("readl %#x", dataRegister))
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	v, err := strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 64)
 	if err != nil {
-		return false, fmt.Errorf("qtest: %q is no number", text)
+		return 0, fmt.Errorf("qtest: %q is no number", text)
 	}
-	return v>>line&1 == 1, nil
+	return v, nil
 }
 
 // Set presses a button or lets it go.
@@ -163,29 +163,34 @@ func (m *Machine) Press(ctx context.Context, line int, d time.Duration) error {
 	return errors.Join(m.Set(line, false), ctx.Err())
 }
 
-// Rhythm names what an output does by what a person would see in three seconds and a half: off, steady, slow, double or fast.
-func (m *Machine) Rhythm(ctx context.Context, line int) (string, error) {
+// Rhythms names what every output does by what a person would see in three seconds and a half: off, steady, slow, double or fast.
+func (m *Machine) Rhythms(ctx context.Context) (out [8]string, err error) {
 	const window = 3500 * time.Millisecond
-	var changes, on, looks int
-	last := false
+	var changes, on [8]int
+	var last uint64
+	looks := 0
 	for began := time.Now(); time.Since(began) < window; looks++ {
-		lit, err := m.Lit(line)
+		lines, err := m.Lines()
 		if err != nil {
-			return "", err
+			return out, err
 		}
-		if looks > 0 && lit != last {
-			changes++
+		for i := range out {
+			if looks > 0 && (lines^last)>>i&1 == 1 {
+				changes[i]++
+			}
+			on[i] += int(lines >> i & 1)
 		}
-		if last = lit; lit {
-			on++
-		}
+		last = lines
 		select {
 		case <-time.After(15 * time.Millisecond):
 		case <-ctx.Done():
-			return "", ctx.Err()
+			return out, ctx.Err()
 		}
 	}
-	return rhythm(changes, on, looks), nil
+	for i := range out {
+		out[i] = rhythm(changes[i], on[i], looks)
+	}
+	return out, nil
 }
 
 // rhythm goes by the number of changes in 3.5 s: slow has 3 or 4, double 8 to 10, fast 28. An emulated machine is not exact.
@@ -201,19 +206,4 @@ func rhythm(changes, on, looks int) string {
 		return "double"
 	}
 	return "fast"
-}
-
-// WaitRhythm waits until an output has one of the rhythms.
-func (m *Machine) WaitRhythm(ctx context.Context, line int, want ...string) (string, error) {
-	for {
-		got, err := m.Rhythm(ctx, line)
-		for _, w := range want {
-			if got == w {
-				return got, nil
-			}
-		}
-		if ctx.Err() != nil || err != nil {
-			return got, fmt.Errorf("line %d shows %q, not %v: %w", line, got, want, errors.Join(err, ctx.Err()))
-		}
-	}
 }
