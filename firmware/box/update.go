@@ -2,12 +2,10 @@ package box
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -184,43 +182,6 @@ func (b *Box) Update(ctx context.Context, bundle io.Reader, o control.UpdateOrde
 	return b.updates.apply(ctx, bundle, o)
 }
 
-// PageUpdater takes bundles from the admin page; nil where the box does not run from an image.
-func (b *Box) PageUpdater() *PageUpdater {
-	if b.updates.keeper == nil {
-		return nil
-	}
-	return &PageUpdater{b.updates}
-}
-
-// PageUpdater is the box's software as the admin page changes it.
-type PageUpdater struct{ u *updates }
-
-// Update writes a bundle; the box restarts into it when its calls are over. progress takes the bytes that were written, and
-// what is being done.
-func (p *PageUpdater) Update(ctx context.Context, bundle io.Reader, progress func(written int64, doing string)) error {
-	_, err := p.u.apply(ctx, &watched{bundle, 0, progress}, control.UpdateOrder{})
-	return err
-}
-
-// watched is a bundle whose reader tells how far it is: the updater reads no faster than it writes.
-type watched struct {
-	from     io.Reader
-	n        int64
-	progress func(int64, string)
-}
-
-// Read implements io.Reader.
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.from.Read(b)
-	w.n += int64(n)
-	if err == io.EOF {
-		w.progress(w.n, "checking")
-	} else {
-		w.progress(w.n, "writing")
-	}
-	return n, err
-}
-
 // list is a list for people.
 func list(words []string) string {
 	out := ""
@@ -279,41 +240,4 @@ func (u *updates) alarms() (out []string) {
 		out = append(out, fmt.Sprintf("the last update (slot %s) did not prove itself; the version before it runs", f))
 	}
 	return out
-}
-
-var errRestored = errors.New("the reset button was held while the power came")
-
-// restoreLastGood is for somebody who has locked the box up, or whom an update has: the version before runs again, and who may use
-// the admin page is said by the boot file. The program begins anew.
-func (b *Box) restoreLastGood() error {
-	accounts := filepath.Join(b.cfg.DataDir, AccountsFile)
-	if err := os.Rename(accounts, accounts+".before-reset"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		b.log.Error("the admin page's accounts stay", "err", err)
-	}
-	if k := b.updates.keeper; k != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), askedWithin)
-		defer cancel()
-		back, err := k.GiveUp(ctx)
-		if err != nil {
-			b.log.Error("the update on trial stays", "err", err)
-		}
-		if back {
-			return b.updates.reboot(ctx)
-		}
-	}
-	select {
-	case b.restart <- errRestored:
-	default:
-	}
-	return nil
-}
-
-// awaitRestart ends the program when it is to begin anew.
-func (b *Box) awaitRestart(ctx context.Context) error {
-	select {
-	case err := <-b.restart:
-		return err
-	case <-ctx.Done():
-		return nil
-	}
 }

@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+
+	"holdfast/firmware/update"
 )
 
 // Updates is what the daemon can be asked about its own software.
@@ -35,31 +36,9 @@ type Update struct {
 func handleUpdates(mux *http.ServeMux, b Updates) {
 	mux.HandleFunc("POST /update", func(w http.ResponseWriter, r *http.Request) {
 		msg, err := b.Update(r.Context(), r.Body, UpdateOrder{Force: r.URL.Query().Get("force") == "true", Now: r.URL.Query().Get("now") == "true"})
-		early(w, r.Body, Answer{msg}, err)
+		update.Reply(w, r.Body, Answer{msg}, err)
 	})
 }
-
-// early answers before all of a large body may have been read, and reads the rest: or the connection would be reset, and
-// the answer with it.
-func early(w http.ResponseWriter, body io.Reader, v any, err error) {
-	status, text := http.StatusOK, []byte(nil)
-	if err == nil {
-		text, err = json.Marshal(v)
-	}
-	if err != nil {
-		status, text = http.StatusConflict, []byte(err.Error())
-	}
-	c := http.NewResponseController(w)
-	c.EnableFullDuplex()
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(status)
-	w.Write(text)
-	c.Flush()
-	io.Copy(io.Discard, io.LimitReader(body, maxUpdate))
-}
-
-// maxUpdate bounds what is read of a bundle, in bytes.
-const maxUpdate = 1 << 30
 
 // Update has a bundle written; it returns when it is, or when it is refused, and says what happens next.
 func (c *Client) Update(ctx context.Context, bundle io.Reader, o UpdateOrder) (string, error) {

@@ -86,24 +86,24 @@ func (s *Server) Serve(ctx context.Context, path string) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Status(), nil) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { Reply(w, r.Body, s.Status(), nil) })
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
 		release, err := s.apply(r.Context(), r.Body, r.FormValue("force") == "true")
-		Early(w, r.Body, func() { answer(w, release, err) })
+		Reply(w, r.Body, release, err)
 	})
 	mux.HandleFunc("POST /confirm", func(w http.ResponseWriter, r *http.Request) {
 		err := s.Card.Confirm()
 		s.note("confirmed", err)
-		answer(w, struct{}{}, err)
+		Reply(w, r.Body, struct{}{}, err)
 	})
 	mux.HandleFunc("POST /give-up", func(w http.ResponseWriter, r *http.Request) {
 		back, err := s.Card.GiveUp()
 		s.note("given up", err)
-		answer(w, back, err)
+		Reply(w, r.Body, back, err)
 	})
 	mux.HandleFunc("POST /reboot", func(w http.ResponseWriter, r *http.Request) {
 		s.note("the board restarts", nil)
-		answer(w, struct{}{}, s.Reboot())
+		Reply(w, r.Body, struct{}{}, s.Reboot())
 	})
 	return mux
 }
@@ -129,31 +129,27 @@ func (s *Server) note(what string, err error) {
 	}
 }
 
-// Early answers a request before all of its body may have been read, so that who sends a large one hears at once that it
-// is not wanted. say sets Content-Length.
-func Early(w http.ResponseWriter, body io.Reader, say func()) {
+// Reply answers a request, with JSON or with the error's text, even before all of its body has been read: who sends a large
+// bundle hears at once that it is not wanted.
+func Reply(w http.ResponseWriter, body io.Reader, v any, err error) {
+	status, text := http.StatusOK, []byte(nil)
+	if err == nil {
+		text, err = json.Marshal(v)
+	}
+	if err != nil {
+		status, text = http.StatusConflict, []byte(err.Error())
+	}
 	c := http.NewResponseController(w)
-	c.EnableFullDuplex()
-	say()
-	c.Flush()
+	_ = c.EnableFullDuplex() // without it the answer comes late, and it is the same
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	w.Write(text)
+	_ = c.Flush()
 	io.Copy(io.Discard, io.LimitReader(body, maxBundle)) // or the connection is reset, and the answer with it
 }
 
-// maxBundle is more than any card holds.
+// maxBundle is more than any card holds, in bytes.
 const maxBundle = 1 << 30
-
-func answer(w http.ResponseWriter, v any, err error) {
-	status, body := http.StatusOK, []byte(nil)
-	if err == nil {
-		body, err = json.Marshal(v)
-	}
-	if err != nil {
-		status, body = http.StatusConflict, []byte(err.Error())
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // so that an early answer has its end
-	w.WriteHeader(status)
-	w.Write(body)
-}
 
 // Status is what the updater says of the card.
 func (c *Card) Status() Status {
