@@ -46,6 +46,7 @@ type Server struct {
 	history  *history
 	live     *live
 	update   update
+	shelf    shelf
 	handler  http.Handler
 }
 

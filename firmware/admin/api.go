@@ -14,6 +14,7 @@ import (
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
 	"holdfast/firmware/record"
+	"holdfast/firmware/report"
 )
 
 const apiRoot = "/api/v1"
@@ -113,14 +114,15 @@ func (s *Server) operations() []operation {
 				}
 				return s.o.Tail.Lines(tailLines), nil
 			}},
-		{Method: "GET", Path: "/reports", Summary: "Reports of outages and drills, the newest first", scope: read, answer: []Report{},
+		{Method: "GET", Path: "/reports", Summary: "Reports of outages and drills, the newest first", scope: read, answer: []report.Summary{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) {
-				l := s.snapshot().reports()
+				l := s.reportList()
 				if l.Fault != "" {
 					return nil, errors.New(l.Fault)
 				}
-				return append([]Report{}, l.List...), nil
+				return append([]report.Summary{}, l.List...), nil
 			}},
+		{Method: "GET", Path: "/reports/{id}", Summary: "One report", scope: read, answer: report.Report{}, do: (*Server).apiReport},
 		{Method: "GET", Path: "/update", Summary: "How far the update is", scope: read, answer: UpdateState{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.update.state(), nil }},
 		{Method: "PUT", Path: "/update", Summary: "Put a new version on the box: the body is the bundle", scope: account.Maintain, raw: s.putUpdate, kind: "application/json"},

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
+	"holdfast/firmware/report"
 	"holdfast/sip/trace"
 )
 
@@ -45,9 +46,8 @@ type Updater interface {
 
 // Reports are the reports of outages and drills; nil where none are kept.
 type Reports interface {
-	Reports() ([]Report, error) // the newest first
-	// Report is one as HTML or JSON; format is "html" or "json".
-	Report(id, format string) ([]byte, error)
+	Reports() ([]report.Summary, error) // the oldest first
+	Report(id string) (*report.Report, error)
 }
 
 // Person is a user of the site document with the phones that are here.
@@ -104,14 +104,4 @@ type Certificate struct {
 type Check struct {
 	Faults   []string `json:"faults"`
 	Warnings []string `json:"warnings"`
-}
-
-// Report names a report.
-type Report struct {
-	ID    string    `json:"id"`
-	Title string    `json:"title"`
-	Drill bool      `json:"drill"`
-	Began time.Time `json:"began"`
-	Ended time.Time `json:"ended"`
-	Words string    `json:"words"` // the outcome in a sentence
 }

@@ -103,14 +103,22 @@ func (s schemas) of(t reflect.Type) object {
 		return object{"type": "string"}
 	case reflect.Bool:
 		return object{"type": "boolean"}
-	case reflect.Float64:
+	case reflect.Float32, reflect.Float64:
 		return object{"type": "number"}
-	case reflect.Int, reflect.Int64, reflect.Uint8, reflect.Uint64:
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return object{"type": "integer"}
 	case reflect.Slice: // nil is null in JSON
 		return object{"type": []string{"array", "null"}, "items": s.of(t.Elem())}
+	case reflect.Array:
+		return object{"type": "array", "items": s.of(t.Elem())}
 	case reflect.Map:
-		return object{"type": "object", "additionalProperties": s.of(t.Elem())}
+		return object{"type": []string{"object", "null"}, "additionalProperties": s.of(t.Elem())}
+	}
+	if t.Kind() != reflect.Struct {
+		return object{} // anything
+	}
+	if t.Name() == "" {
+		return s.record(t)
 	}
 	name := t.String()[strings.LastIndex(t.String(), ".")+1:]
 	if pkg := t.PkgPath(); !strings.HasSuffix(pkg, "/admin") && !strings.HasSuffix(pkg, "/control") {
@@ -118,11 +126,16 @@ func (s schemas) of(t reflect.Type) object {
 	}
 	if _, known := s[name]; !known {
 		s[name] = nil // types may name themselves
-		properties, required := object{}, []string{}
-		s.fields(t, properties, &required)
-		s[name] = object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
+		s[name] = s.record(t)
 	}
 	return object{"$ref": "#/components/schemas/" + name}
+}
+
+// record is a struct's own schema.
+func (s schemas) record(t reflect.Type) object {
+	properties, required := object{}, []string{}
+	s.fields(t, properties, &required)
+	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 }
 
 func (s schemas) fields(t reflect.Type, properties object, required *[]string) {

@@ -27,12 +27,12 @@ const mostSessions = 1000
 
 // session is a person who has logged in, at one browser.
 type session struct {
-	key     [sha256.Size]byte
-	user    string
-	changed time.Time // of the password that it began with
-	began   time.Time
-	used    time.Time
-	notice  notice // shown on the next page, once
+	key    [sha256.Size]byte
+	user   string
+	hash   string // of the password that it began with
+	began  time.Time
+	used   time.Time
+	notice notice // shown on the next page, once
 }
 
 // notice tells what an order came to.
@@ -69,7 +69,7 @@ func (s *sessions) begin(u account.User) *http.Cookie {
 		}
 		delete(s.all, oldest.key)
 	}
-	x := &session{key: sha256.Sum256([]byte(value)), user: u.Name, changed: u.Changed, began: now, used: now}
+	x := &session{key: sha256.Sum256([]byte(value)), user: u.Name, hash: u.Hash, began: now, used: now}
 	s.all[x.key] = x
 	return &http.Cookie{Name: cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
@@ -91,7 +91,7 @@ func (s *sessions) find(value string, accounts *account.Store) (*session, accoun
 	if u.Role == account.Admin {
 		longest = sessionAdmin
 	}
-	if err != nil || !u.Changed.Equal(x.changed) || now.Sub(x.used) > sessionIdle || now.Sub(x.began) > longest {
+	if err != nil || u.Hash != x.hash || now.Sub(x.used) > sessionIdle || now.Sub(x.began) > longest {
 		delete(s.all, key)
 		return nil, account.User{}, false
 	}

@@ -27,16 +27,10 @@ type snapshot struct {
 	calls   func() []CallQuality
 	entries func() emergencyLog
 	checked func() Check
-	reports func() reportList
 }
 
 type emergencyLog struct {
 	List  []emergency.Emergency // newest first
-	Fault string
-}
-
-type reportList struct {
-	List  []Report
 	Fault string
 }
 
@@ -66,16 +60,6 @@ func (s *Server) snapshot() *snapshot {
 			return emergencyLog{list, err.Error()}
 		}
 		return emergencyLog{List: list}
-	})
-	x.reports = sync.OnceValue(func() reportList {
-		if s.o.Reports == nil {
-			return reportList{}
-		}
-		list, err := s.o.Reports.Reports()
-		if err != nil {
-			return reportList{list, err.Error()}
-		}
-		return reportList{List: list}
 	})
 	return x
 }
@@ -280,7 +264,7 @@ func (v *view) Party(id, dialled string) string {
 func (v *view) Check() Check { return v.checked() }
 
 // Reports of outages and drills.
-func (v *view) Reports() reportList { return v.reports() }
+func (v *view) Reports() reportList { return v.s.reportList() }
 
 // Open are the emergency calls that run or wait for somebody to take note.
 func (v *view) Open() []control.Emergency { return v.Status.Emergencies }

@@ -39,7 +39,7 @@ func (b *Box) buildAdmin() error {
 	}
 	b.page, err = admin.New(admin.Options{
 		Listen: b.adminDoors(), Certificate: b.phoneCert.Load, Accounts: accounts,
-		Box: window{b}, Tracer: b, Updater: updater, Log: b.log, Tail: &b.tail,
+		Box: window{b}, Tracer: b, Updater: updater, Reports: b, Log: b.log, Tail: &b.tail,
 	})
 	return err
 }
