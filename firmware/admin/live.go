@@ -31,6 +31,8 @@ const (
 // last one.
 type live struct {
 	s       *Server
+	quiet   time.Duration // quietFor
+	patient time.Duration // takeWithin
 	mu      sync.Mutex
 	topics  map[topicKey]*topic
 	viewers int
@@ -59,7 +61,7 @@ type part struct {
 }
 
 func newLive(s *Server) *live {
-	return &live{s: s, topics: make(map[topicKey]*topic), wake: make(chan struct{}, 1)}
+	return &live{s: s, quiet: quietFor, patient: takeWithin, topics: make(map[topicKey]*topic), wake: make(chan struct{}, 1)}
 }
 
 // run makes pages until ctx ends.
@@ -223,9 +225,10 @@ func (l *live) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
 	send := func(frames ...[]byte) bool {
-		if out.SetWriteDeadline(time.Now().Add(takeWithin)) != nil {
+		if out.SetWriteDeadline(time.Now().Add(l.patient)) != nil {
 			return false
 		}
+		defer out.SetWriteDeadline(time.Time{}) // HTTP/2 ends a stream whose deadline passes although nothing is written
 		for _, f := range frames {
 			if _, err := w.Write(f); err != nil {
 				return false
@@ -236,7 +239,7 @@ func (l *live) serve(w http.ResponseWriter, r *http.Request) {
 	if out.SetReadDeadline(time.Time{}) != nil || !send([]byte("retry: 2000\n\n")) {
 		return
 	}
-	quiet := time.NewTicker(quietFor)
+	quiet := time.NewTicker(l.quiet)
 	defer quiet.Stop()
 	var version uint64
 	for {

@@ -173,3 +173,33 @@ func TestSlowViewer(t *testing.T) {
 		}
 	}
 }
+
+// TestQuietPage: a page on which nothing happens stays open, and hears that the box is there.
+func TestQuietPage(t *testing.T) {
+	r := newRig(t)
+	r.srv.live.quiet, r.srv.live.patient = 300*time.Millisecond, 100*time.Millisecond
+	cookie := r.login("viewer")
+	e := r.listen("/live/site", cookie)
+	for range 2 {
+		if kind, part, _ := e.next(); kind != "part" {
+			t.Fatalf("%q %q", kind, part)
+		}
+	}
+	for range 3 {
+		if kind, _, _ := e.next(); kind != "here" {
+			t.Fatalf("%q", kind)
+		}
+	}
+	if err := r.srv.o.Accounts.Remove("viewer"); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		kind, _, _ := e.next()
+		if kind == "end" {
+			break
+		}
+		if kind != "here" {
+			t.Fatalf("after the account was removed: %q", kind)
+		}
+	}
+}

@@ -73,12 +73,14 @@ func (s *Server) formDrillStop(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) formFetch(w http.ResponseWriter, r *http.Request) {
+	takesLong(w)
 	msg, err := s.o.Box.Fetch(r.Context(), r.PostForm.Get("force") == "yes")
 	s.answer(w, r, "/site", msg, err)
 }
 
 // formTestCall makes a test call; how each step went stands in the notice.
 func (s *Server) formTestCall(w http.ResponseWriter, r *http.Request) {
+	takesLong(w)
 	var steps []string
 	err := s.o.Box.EmergencyDrill(r.Context(), control.EmergencyDrillOrder{User: clip(r.PostForm.Get("user"), 64), By: whoIs(r).name}, func(d control.DrillStep) {
 		mark := "✓ "
@@ -93,6 +95,13 @@ func (s *Server) formTestCall(w http.ResponseWriter, r *http.Request) {
 	}
 	s.answer(w, r, "/emergency", msg, err)
 }
+
+// takesLong gives an answer more time than others have.
+func takesLong(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longestOrder))
+}
+
+const longestOrder = 3 * time.Minute
 
 // backTo is the page that a form stood on, if it says so.
 func backTo(r *http.Request, otherwise string) string {

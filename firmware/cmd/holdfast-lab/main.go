@@ -32,6 +32,8 @@ const usage = `holdfast-lab: a whole branch on one machine
                         registrations and calls against Kamailio and rtpengine, in turns
   holdfast-lab qemu-test [--image DIR] [--cuts 3] [--seed N] [--only life|mistakes|slots|updates|cuts] [--dir DIR]
                         the real image on an emulated board, with power cuts; needs root and qemu-system-aarch64
+  holdfast-lab bench-admin [--box FILE] [--calls 200] [--viewers 200] [--rounds 3] [--span 15s]
+                        what people who look at the box's page cost it while calls run
   holdfast-lab version  what this is
 
   --box FILE   the box's program (default: holdfast beside this one)
@@ -68,6 +70,8 @@ func run(ctx context.Context, args []string) int {
 		return runBenchSIP(ctx, args[1:])
 	case "qemu-test":
 		return runQEMUTest(ctx, args[1:])
+	case "bench-admin":
+		return runBenchAdmin(ctx, args[1:])
 	case "version":
 		fmt.Println("holdfast-lab", version, commit)
 		return 0
