@@ -24,7 +24,7 @@ TIMEOUT ?= 10m
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak bundle bundle-key clean host image flash qemu-test powercut test-arm64 $(TARGETS)
+.PHONY: help admin-test admin-picture bench-admin demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak bundle bundle-key clean host image flash qemu-test powercut test-arm64 $(TARGETS)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -96,6 +96,16 @@ storm: ## 10,000 calls with aborts at every step; nothing may be left of them; A
 bench-sip: host ## registrations and calls beside Kamailio and rtpengine, in turns (root; installs them); ARGS='--rounds 1 --phones 1000'
 	@scripts/deps.sh bench-sip
 	@$(HOST)/holdfast-lab bench-sip --box $(HOST)/holdfast $(ARGS)
+
+bench-admin: host ## what 200 viewers of the admin page cost while 200 calls run, as a ratio; ARGS='--rounds 1 --calls 50'
+	@$(HOST)/holdfast-lab bench-admin --box $(HOST)/holdfast $(ARGS)
+
+admin-test: host ## the admin page in headless Chromium while the lab's branch loses its cloud; pictures in dist/admin (installs Chromium)
+	@scripts/deps.sh admin-test
+	@scripts/admin-test.sh $(ARGS)
+
+admin-picture: admin-test ## takes the README's picture of the admin page anew
+	@cp dist/admin/readme.png scripts/pictures/admin.png
 
 bench-media: ## the media relay beside rtpengine's user-space relay (root; installs it); ARGS=--json, ARGS='--rounds 1 --seconds 4'
 	@scripts/bench-media.sh $(ARGS)

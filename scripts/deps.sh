@@ -14,6 +14,10 @@ for what; do
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	monitoring) want+=(prometheus gcc libc6-dev) ;; # promtool
 	lint) want+=(shellcheck) ;;
+	admin-test)
+		want+=(chromium)
+		command -v npm >/dev/null || want+=(npm) # axe-core
+		;;
 	image) want+=(genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler kmod cpio zstd gzip xz-utils debian-archive-keyring) ;;
 	buildroot) want+=(python3-kconfiglib shellcheck genimage mtools dosfstools e2fsprogs squashfs-tools u-boot-tools device-tree-compiler cpio gzip) ;;
 	flash) want+=(zstd) ;;

@@ -179,12 +179,15 @@ func (b *tab) wear(l look) {
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
-// shot keeps a picture of the whole page.
-func (b *tab) shot(name string) {
+// shot keeps a picture of the whole page, window of what the window shows of it.
+func (b *tab) shot(name string)   { b.t.Helper(); b.keep(name, chromedp.FullScreenshot(100)) }
+func (b *tab) window(name string) { b.t.Helper(); b.keep(name, chromedp.CaptureScreenshot()) }
+
+func (b *tab) keep(name string, take chromedp.Action[[]byte]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	data, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	data, err := chromedp.Run(ctx, take)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(*shots, name+".png"), data, 0o644)
 	}

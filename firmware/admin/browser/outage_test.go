@@ -75,6 +75,11 @@ func TestOutage(t *testing.T) {
 	drill(b)
 	outage(ctx, t, b, lab)
 
+	b.open("/reports")
+	b.sees("Drill of")
+	b.do(chromedp.Click(`.reports a`))
+	b.sees("Carol Chen")
+	b.shot("report")
 	for _, path := range []string{"reports", "site", "box", "log", "account"} {
 		b.open("/" + path)
 		b.examine(path)
@@ -145,6 +150,7 @@ func outage(ctx context.Context, t *testing.T, b *tab, lab *branch.Branch) {
 		t.Error(err)
 	}
 
+	picture(b)
 	b.open("/calls")
 	b.until(`!!document.querySelector(".calls .score.good")`, "the call's quality")
 	b.examine("calls")
@@ -183,4 +189,13 @@ func ladder(t *testing.T, b *tab) {
 			t.Errorf("the capture holds %q", secret)
 		}
 	}
+}
+
+// picture takes the README's.
+func picture(b *tab) {
+	b.wear(look{"readme", 1200, 760, false})
+	b.open("/")
+	b.until(`!!document.querySelector(".talk .score.good")`, "the call's quality")
+	b.window("readme")
+	b.wear(looks[0])
 }
