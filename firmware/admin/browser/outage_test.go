@@ -193,7 +193,7 @@ func ladder(t *testing.T, b *tab) {
 
 // picture takes the README's.
 func picture(b *tab) {
-	b.wear(look{"readme", 1200, 760, false})
+	b.wear(look{"readme", 1200, 860, false})
 	b.open("/")
 	b.until(`!!document.querySelector(".talk .score.good")`, "the call's quality")
 	b.window("readme")
