@@ -25,7 +25,7 @@ for what; do
 	arm64) want+=(qemu-user-static) ;;
 	prompts) want+=(espeak-ng libopus-dev libbcg729-dev pkg-config gcc libc6-dev) ;;
 	interop)
-		want+=(baresip-core linphone-cli kamailio kamailio-tls-modules kamailio-outbound-modules
+		want+=(baresip-core linphone-cli kamailio kamailio-tls-modules kamailio-outbound-modules tshark sngrep rsyslog rsyslog-gnutls
 			python3 sox openssl iproute2 gcc libc6-dev)
 		sipp=yes
 		;;

@@ -38,6 +38,7 @@ const (
 	firstPause  = time.Second
 	mostPause   = time.Minute
 	lastWords   = time.Second // for what waits at the end
+	logEvery    = time.Minute // over UDP
 )
 
 // Feed is one stream. Send and Status may be called from anywhere, Run once.
@@ -49,9 +50,10 @@ type Feed struct {
 	sent, dropped atomic.Uint64
 	untold        atomic.Uint64 // dropped, and the server does not know
 
-	mu   sync.Mutex
-	up   bool
-	last string // error
+	mu     sync.Mutex
+	up     bool
+	last   string    // error
+	logged time.Time // when a change was last logged
 }
 
 // New makes a Feed; nothing is sent before Run.
@@ -134,18 +136,20 @@ func (f *Feed) Run(ctx context.Context) error {
 func (f *Feed) state(up bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fresh := f.last == ""
-	f.last = ""
+	changed := up != f.up || f.last == "" && err != nil
+	f.up, f.last = up, ""
 	if err != nil {
 		f.last = err.Error()
 	}
-	switch {
-	case up && !f.up:
-		f.o.Log.Info(f.o.What+" is connected", "server", f.o.Address)
-	case !up && (f.up || fresh):
-		f.o.Log.Warn(f.o.What+" is not connected; it is tried again", "server", f.o.Address, "err", err)
+	// A port that nobody listens on costs every other datagram: a word a minute is enough.
+	if now := time.Now(); changed && (f.o.Network != "udp" || now.Sub(f.logged) > logEvery) {
+		f.logged = now
+		if up {
+			f.o.Log.Info(f.o.What+" is connected", "server", f.o.Address)
+		} else {
+			f.o.Log.Warn(f.o.What+" is not connected; it is tried again", "server", f.o.Address, "err", err)
+		}
 	}
-	f.up = up
 }
 
 // connection opens one and uses it until it breaks or ctx ends.

@@ -29,10 +29,11 @@ from suite_shared import Shared
 from suite_timers import Timers
 from suite_transfers import Transfers
 from suite_trunk import Trunk
+from suite_watch import Watch
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 # The longest first. The storm of registrations wants the processor: it comes last, when the others are nearly done.
-SUITES = (Timers, Transfers, Calls, Cloud, Phones, Trunk, Shared, Certificates, Load)
+SUITES = (Timers, Transfers, Calls, Cloud, Phones, Trunk, Shared, Certificates, Watch, Load)
 
 
 def main():
