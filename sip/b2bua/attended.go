@@ -141,9 +141,9 @@ func (c *Call) adopt(m *transfer, x *leg) {
 	}
 	c.reinvite(x, body, glareTries, func(res *sip.Response, err error) {
 		switch {
-		case c.moving != m || x.over || c.state != Transferring && c.state != Waiting:
+		case c.moving != m || c.state != Transferring && c.state != Waiting:
 			c.dismiss(x)
-		case err != nil:
+		case err != nil || x.over: // it has hung up meanwhile
 			fail(480)
 		case res.StatusCode >= 300:
 			fail(res.StatusCode)

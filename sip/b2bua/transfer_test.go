@@ -629,3 +629,22 @@ func TestInviteReplaces(t *testing.T) {
 	other.u.bye()
 	w.ended()
 }
+
+// TestAttendedTransferTargetHangsUp: the target hangs up while it is asked to change calls. The transferor keeps its party.
+func TestAttendedTransferTargetHangsUp(t *testing.T) {
+	w := newWorld(t, nil)
+	caller, callee := established(w)
+	own, target, x := consultation(w, caller.u)
+	caller.refer("<sip:1003@lsp.test?Replaces=" + replacesOf(own, true) + ">").wait(202)
+	joined := x.incoming(sip.INVITE)
+	target.dlg.localSeq = 1
+	target.within(sip.BYE, nil).wait(200)
+	joined.Reply(487, "Request Terminated")
+	if heard := caller.u.story(false); finalWord(heard) != "480 Temporarily Unavailable" {
+		t.Errorf("heard %q", heard)
+	}
+	w.ended()
+	caller.within(sip.BYE, nil).wait(200)
+	callee.u.bye()
+	w.ended()
+}
