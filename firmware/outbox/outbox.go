@@ -60,6 +60,7 @@ type Options struct {
 	Waiting      int           // most that wait to be written (1024)
 	Log          *slog.Logger  // nil: none
 	Now          func() time.Time
+	Elapsed      func() time.Duration // of a clock that nobody sets
 }
 
 func (o Options) filled() (Options, error) {
@@ -83,6 +84,10 @@ func (o Options) filled() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Elapsed == nil {
+		begun := time.Now()
+		o.Elapsed = func() time.Duration { return time.Since(begun) }
 	}
 	if o.SegmentBytes > o.MaxBytes/2 {
 		return o, fmt.Errorf("outbox: segments of %d bytes do not fit twice into %d", o.SegmentBytes, o.MaxBytes)
@@ -120,6 +125,8 @@ type Box struct {
 	nextFile uint64        // number of the next segment; only Run uses it
 	arrived  chan struct{} // closed and replaced when there is something new to deliver
 	stats    Stats
+	seen     time.Time     // the clock, when it was looked at last,
+	passed   time.Duration // and what Elapsed said then
 	running  bool
 	closed   bool
 	ended    chan struct{} // closed when Run has ended
@@ -165,6 +172,7 @@ func open(d disk, o Options) (*Box, error) {
 		kinds: make(map[string][]*entry), entries: make(map[uint64]*entry), nextSeq: 1,
 		arrived: make(chan struct{}), ended: make(chan struct{}),
 	}
+	b.seen, b.passed = o.Now().Round(0), o.Elapsed()
 	if err := b.recover(); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
@@ -173,6 +181,7 @@ func open(d disk, o Options) (*Box, error) {
 			return nil, fmt.Errorf("outbox: %w", err)
 		}
 	}
+	b.noteJump(b.resume())
 	return b, nil
 }
 

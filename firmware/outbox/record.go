@@ -11,7 +11,8 @@ import (
 // of all that. The number keeps one from being given twice when the segments that tell of it are gone.
 // Each record is: recordMagic, length of the body (4 bytes), CRC-32C (4 bytes) over queue name and body, body.
 // An entry's body is 'e', sequence number (8), time in Unix nanoseconds (8), length of the kind (1), kind, payload.
-// A done note's body is 'd', sequence number (8). Numbers are little-endian.
+// A done note's body is 'd', sequence number (8). A jump of the clock's is 'j', nanoseconds (8), see jump.go. Numbers are
+// little-endian.
 //
 // The queue's name in the CRC makes it impossible for what is carried to pass for a record when a damaged file is
 // searched for the next good one.
@@ -72,11 +73,16 @@ func doneRecord(id ID) []byte {
 	return frame(id.Queue, binary.LittleEndian.AppendUint64([]byte{'d'}, id.Seq))
 }
 
+func jumpRecord(queue [8]byte, by time.Duration) []byte {
+	return frame(queue, binary.LittleEndian.AppendUint64([]byte{'j'}, uint64(by)))
+}
+
 // record is one that was read.
 type record struct {
 	done  bool
-	entry Entry // of a done note, the ID only
-	size  int64 // of the whole record
+	jump  time.Duration // of the clock; 0: it is none
+	entry Entry         // of a done note, the ID only
+	size  int64         // of the whole record
 }
 
 // readRecord reads the record at the start of data; false when there is no whole and good one. Payload is part of data.
@@ -93,6 +99,10 @@ func readRecord(queue [8]byte, data []byte) (r record, ok bool) {
 		return r, false
 	}
 	r.size = prefixSize + length
+	if body[0] == 'j' && length == doneSize {
+		r.jump = time.Duration(binary.LittleEndian.Uint64(body[1:]))
+		return r, r.jump != 0
+	}
 	r.entry.ID = ID{queue, binary.LittleEndian.Uint64(body[1:])}
 	switch {
 	case body[0] == 'd' && length == doneSize:

@@ -104,6 +104,15 @@ func (b *Box) load(g *segment, data []byte, done map[uint64]bool, bad *int, last
 			continue
 		}
 		records++
+		if r.jump != 0 {
+			for _, older := range b.segments {
+				older.shift(r.jump)
+			}
+			g.shift(r.jump)
+			at += int(r.size)
+			g.size = int64(at)
+			continue
+		}
 		seq := r.entry.ID.Seq
 		b.nextSeq = max(b.nextSeq, seq+1)
 		switch {

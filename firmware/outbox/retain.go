@@ -42,6 +42,7 @@ func (b *Box) trim() {
 
 // retain enforces MaxAge although nothing is written: the last segment is closed when what is in it gets old.
 func (b *Box) retain() {
+	b.noteJump(b.jumped())
 	b.mu.Lock()
 	if n := len(b.segments); n > 0 {
 		last := b.segments[n-1]

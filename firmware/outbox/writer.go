@@ -12,6 +12,7 @@ type operation struct {
 	record []byte
 	entry  *Entry       // put in; nil for a done note
 	done   uint64       // the entry that is done
+	jump   bool         // a jump of the clock's; it took no slot
 	result chan<- error // nil: nobody waits
 }
 
@@ -156,6 +157,7 @@ func (b *Box) Run(ctx context.Context) error {
 
 // flush writes all that waits, in one write and one sync.
 func (b *Box) flush() {
+	b.noteJump(b.jumped())
 	b.mu.Lock()
 	batch := b.waiting
 	b.waiting = nil
@@ -184,7 +186,9 @@ func (b *Box) flush() {
 		if op.result != nil {
 			op.result <- err
 		}
-		<-b.slots
+		if !op.jump {
+			<-b.slots
+		}
 	}
 	b.trim()
 }
@@ -192,6 +196,7 @@ func (b *Box) flush() {
 // settle files one operation that is on the card now, or is not.
 func (b *Box) settle(op *operation, g *segment, offset int64, err error) {
 	switch {
+	case op.jump:
 	case err != nil && op.result == nil:
 		b.stats.Dropped++
 	case err != nil:
