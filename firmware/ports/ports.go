@@ -52,12 +52,6 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 	add(Flow{ID: "phones.media.back", From: "box", To: "phones", Source: c.Phones.MediaAddress.String(), Address: "any", Protocol: "udp", Ports: "any",
 		What: "SRTP and SRTCP: audio, to the ports that the phones name", Setting: "media.port_min, media.port_max (source ports)", Needed: Outage})
 	if doc != nil {
-		for _, d := range doc.Devices {
-			if d.Transport == "udp" || d.Transport == "tcp" {
-				add(Flow{ID: "gateway." + d.ID, From: "gateway " + d.ID, To: "box", Source: d.Address, Address: phones, Protocol: d.Transport, Ports: "5060", Inbound: true,
-					What: "SIP without TLS, from this address only", Setting: "site document, devices", Needed: Always})
-			}
-		}
 		for _, t := range doc.Trunks {
 			h, p := split(t.Address, "5061")
 			add(Flow{ID: "trunk." + t.ID + ".out", From: "box", To: "SBC " + t.ID, Source: trunk, Address: h, Protocol: "tcp", Ports: p,
@@ -121,6 +115,12 @@ func local(c *config.Config) (out []Flow) {
 			What: "HTTP: metrics for Prometheus", Setting: "metrics.listen", Needed: Wanted, Local: true, Endpoint: c.Metrics.String()})
 	}
 	wire := cmp.Or(c.Network.Interface, "first wired interface")
+	if a := c.Admin.Listen; a.IsValid() {
+		for _, x := range []Flow{{ID: "admin", Source: "any", Address: host(a), From: "people", Endpoint: a.String()}, {ID: "admin.fallback", Source: "169.254.0.0/16", Address: "169.254.9.11", From: "somebody at the cable", Local: true}} {
+			x.To, x.Protocol, x.Ports, x.Inbound, x.What, x.Setting, x.Needed = "box", "tcp", port(a), true, "HTTPS: the admin page and its API", "admin.listen", Wanted
+			out = append(out, x)
+		}
+	}
 	return append(out,
 		Flow{ID: "fallback", From: "somebody at the cable", To: "box", Source: "169.254.0.0/16", Address: "169.254.9.11", Protocol: "tcp", Ports: "80", Inbound: true,
 			What: "HTTP: what is wrong with the settings, while the box cannot start", Setting: wire, Needed: Wanted, Local: true},

@@ -40,12 +40,12 @@ func TestTable(t *testing.T) {
 		"trunk.sbc2.out":   {Protocol: "tcp", Source: "10.0.1.5", Address: "sbc2.example.com", Ports: "5071", Endpoint: "sbc2.example.com:5071"},
 		"cloud.east":       {Protocol: "tcp", Source: "10.0.0.5", Address: "zone1.phones.example.com", Ports: "5061", Endpoint: "zone1.phones.example.com:5061"},
 		"cloud.https":      {Protocol: "tcp", Source: "10.0.0.5", Address: "phones.example.com", Ports: "443", Endpoint: "phones.example.com:443"},
+		"admin":            {Protocol: "tcp", Source: "any", Address: "10.0.0.5", Ports: "8443", Inbound: true, Endpoint: "10.0.0.5:8443"},
 		"portal":           {Protocol: "tcp", Source: "10.0.0.5", Address: "portal.example.com", Ports: "443", Endpoint: "portal.example.com:443"},
 		"webhook":          {Protocol: "tcp", Source: "10.0.0.5", Address: "alerts.example.com", Ports: "443", Endpoint: "alerts.example.com:443"},
 		"dns.10.0.0.2":     {Protocol: "udp+tcp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "53", Endpoint: "10.0.0.2:53"},
 		"time.10.0.0.1":    {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.1", Ports: "123"},
 		"time.10.0.0.2":    {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "123"},
-		"gateway.fax":      {Protocol: "udp", Source: "10.0.0.77", Address: "10.0.0.5", Ports: "5060", Inbound: true},
 		"metrics":          {Protocol: "tcp", Source: "127.0.0.1", Address: "127.0.0.1", Ports: "9464", Inbound: true, Local: true, Endpoint: "127.0.0.1:9464"},
 		"trunk.sbc1.media": {Protocol: "udp", Source: "10.0.1.60 or its media address", Address: "10.0.1.5", Ports: "20000-29999", Inbound: true},
 	} {
