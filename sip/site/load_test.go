@@ -497,3 +497,20 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestDevicesThatCannotRegister: a document may name them for their place, and is told that they are not served.
+func TestDevicesThatCannotRegister(t *testing.T) {
+	for _, change := range []map[string]any{{"transport": "udp"}, {"transport": "tcp"}, {"plain_rtp": true}} {
+		s, err := Load(edit(t, func(m map[string]any) {
+			for key, v := range change {
+				set(m, "/devices/2/"+key, v)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := s.Warnings(); len(w) != 1 || w[0].Path != "/devices/2" || w[0].Fix == "" {
+			t.Errorf("%v: %v", change, w)
+		}
+	}
+}
