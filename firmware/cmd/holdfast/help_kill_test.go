@@ -30,23 +30,22 @@ type helpScene struct {
 // record is the newest record of an emergency call.
 func (s *helpScene) record() emergency.Emergency {
 	s.t.Helper()
-	list, err := s.box.EmergencyLog(s.t.Context(), 1)
-	if err != nil || len(list) != 1 {
-		s.t.Fatalf("records: %+v, %v", list, err)
-	}
-	return list[0]
+	return s.until("a record", func(emergency.Emergency) bool { return true })
 }
 
 // until waits for something about the newest record.
 func (s *helpScene) until(what string, ok func(emergency.Emergency) bool) emergency.Emergency {
 	s.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		e := s.record()
-		if ok(e) {
-			return e
+		list, err := s.box.EmergencyLog(s.t.Context(), 1)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(list) == 1 && ok(list[0]) {
+			return list[0]
 		}
 		if time.Now().After(end) {
-			text, _ := json.Marshal(e)
+			text, _ := json.Marshal(list)
 			s.t.Fatalf("in vain: %s; the record is %s", what, text)
 		}
 	}
