@@ -54,10 +54,10 @@ type Manager struct {
 
 // conflict is another machine with an address of ours.
 type conflict struct {
-	mac             string
-	since, seen     time.Time
-	defended, taken bool // taken: it was there first, and the address is not ours
-	defendedAt      time.Time
+	mac         string
+	since, seen time.Time
+	taken       bool // it was there first, and the address is not ours
+	defendedAt  time.Time
 }
 
 // gateway is when a router last answered, and since when it is asked.

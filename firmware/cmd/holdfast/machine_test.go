@@ -272,7 +272,7 @@ func TestMistakeInBootFile(t *testing.T) {
 	daemon := m.start("run", "-c", boot, "-user", "12345", "-rescue", ":80")
 	eventually(t, "the page", func() bool {
 		out, err := m.command("bash", "-c", `exec 3<>/dev/tcp/10.77.0.5/80; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3`).CombinedOutput()
-		return err == nil && strings.Contains(string(out), "503 "+http.StatusText(503)) && strings.Contains(string(out), "cloud.missed: &#34;three&#34;")
+		return err == nil && strings.Contains(string(out), "503 "+http.StatusText(http.StatusServiceUnavailable)) && strings.Contains(string(out), "cloud.missed: &#34;three&#34;")
 	})
 	if err := os.WriteFile(boot, text, 0o644); err != nil { // mended: the program ends, and init starts it anew
 		t.Fatal(err)
