@@ -55,7 +55,7 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 		for _, t := range doc.Trunks {
 			h, p := split(t.Address, "5061")
 			add(Flow{ID: "trunk." + t.ID + ".out", From: "box", To: "SBC " + t.ID, Source: trunk, Address: h, Protocol: "tcp", Ports: p,
-				What: "SIP over TLS, both certificates checked: calls and OPTIONS", Setting: "site document, trunks", Needed: Always, Endpoint: h+":"+p})
+				What: "SIP over TLS, both certificates checked: calls and OPTIONS", Setting: "site document, trunks", Needed: Always, Endpoint: h + ":" + p})
 			add(Flow{ID: "trunk." + t.ID + ".in", From: "SBC " + t.ID, To: "box", Source: h, Address: trunk, Protocol: "tcp", Ports: port(c.Trunk.Listen), Inbound: true,
 				What: "SIP over TLS, both certificates checked: calls from outside and from an emergency centre that calls back", Setting: "trunk.listen", Needed: Always})
 			add(Flow{ID: "trunk." + t.ID + ".media", From: "SBC " + t.ID, To: "box", Source: h + " or its media address", Address: c.Trunk.MediaAddress.String(), Protocol: "udp", Ports: media, Inbound: true,
@@ -67,7 +67,7 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 	for _, z := range c.Cloud.Zones {
 		h, p := split(z.Address, "5061")
 		add(Flow{ID: "cloud." + z.Name, From: "box", To: "cloud zone " + z.Name, Source: phones, Address: h, Protocol: "tcp", Ports: p,
-			What: "SIP over TLS: OPTIONS, is it there?", Setting: "cloud.zone", Needed: Always, Endpoint: h+":"+p})
+			What: "SIP over TLS: OPTIONS, is it there?", Setting: "cloud.zone", Needed: Always, Endpoint: h + ":" + p})
 	}
 	for _, w := range []struct{ id, to, url, what, setting, needed string }{
 		{"cloud.https", "cloud", c.Cloud.HTTPS, "HTTPS: a second opinion on whether it is there", "cloud.https", Wanted},
@@ -77,7 +77,7 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 	} {
 		if w.url != "" {
 			h, p := web(w.url)
-			add(Flow{ID: w.id, From: "box", To: w.to, Source: phones, Address: h, Protocol: "tcp", Ports: p, What: w.what, Setting: w.setting, Needed: w.needed, Endpoint: h+":"+p})
+			add(Flow{ID: w.id, From: "box", To: w.to, Source: phones, Address: h, Protocol: "tcp", Ports: p, What: w.what, Setting: w.setting, Needed: w.needed, Endpoint: h + ":" + p})
 		}
 	}
 	if a := c.Homer.Address; a != "" {
@@ -86,17 +86,17 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 		if c.Homer.Transport == "udp" {
 			f.Protocol = "udp"
 		} else {
-			f.Endpoint = h+":"+p
+			f.Endpoint = h + ":" + p
 		}
 		add(f)
 	}
 	if a := c.Syslog.Address; a != "" {
 		h, p := split(a, "6514")
-		add(Flow{ID: "syslog", From: "box", To: "syslog server", Source: phones, Address: h, Protocol: "tcp", Ports: p, What: "syslog over TLS (RFC 5425)", Setting: "syslog.address", Needed: Wanted, Endpoint: h+":"+p})
+		add(Flow{ID: "syslog", From: "box", To: "syslog server", Source: phones, Address: h, Protocol: "tcp", Ports: p, What: "syslog over TLS (RFC 5425)", Setting: "syslog.address", Needed: Wanted, Endpoint: h + ":" + p})
 	}
 	for _, d := range c.Network.DNS {
 		add(Flow{ID: "dns." + d.String(), From: "box", To: "DNS server", Source: phones, Address: d.String(), Protocol: "udp+tcp", Ports: "53", What: "DNS: names of the cloud, the SBC, the portal", Setting: "network.dns", Needed: Always,
-			Endpoint: d.String()+":53"})
+			Endpoint: d.String() + ":53"})
 	}
 	servers := c.Time.Servers
 	if c.Network.Gateway.IsValid() {
