@@ -41,6 +41,11 @@ func (b *Box) drillEmergency(ctx context.Context, o control.EmergencyDrillOrder,
 	if o.Callback && call != "" && err == nil && ctx.Err() == nil {
 		b.drillCallback(ctx, call, step)
 	}
+	if e, known := b.journal.Get(call); known && !e.Noticed() { // nobody needs to hear of it any more
+		if err := b.journal.Add(call, emergency.Step{Kind: emergency.NoticeOver, Text: "the drill is over"}); err != nil {
+			b.log.Error("the notice of a drill", "call", call, "err", err)
+		}
+	}
 	if err == nil && failed != "" {
 		err = fmt.Errorf("it failed at %q", failed)
 	}
@@ -55,19 +60,24 @@ func (b *Box) drillNotice(ctx context.Context, id string, step func(ok bool, nam
 		step(false, "notice", "nobody is told of emergency calls here", "list whose phones ring in /emergency/notify")
 		return
 	}
-	rang, why := "", "no phone of the front desk rings"
+	const rings = "ring" // a step's How: the notice call, not the text
+	rang, why := "", "no phone of the front desk rings; notices of real calls that nobody has acknowledged go first"
 	b.poll(ctx, noticeWithin, id, func(e emergency.Emergency) bool {
 		for _, s := range e.Steps {
 			switch s.Kind {
 			case emergency.NoticeRung, emergency.NoticeSeen, emergency.NoticeMessage:
 				rang = s.Who
 			case emergency.NoticeFailed:
-				why = strings.TrimSpace(s.Who + ": " + s.Text)
+				if s.How == rings {
+					why = strings.TrimSpace(s.Who + ": " + s.Text)
+				}
 			}
 		}
 		return rang != ""
 	})
-	failed := slices.ContainsFunc(b.steps(id), func(s emergency.Step) bool { return s.Kind == emergency.NoticeFailed && s.Who == rang })
+	failed := slices.ContainsFunc(b.steps(id), func(s emergency.Step) bool {
+		return s.Kind == emergency.NoticeFailed && s.How == rings && s.Who == rang
+	})
 	if rang == "" || failed {
 		step(false, "notice", why, "register a phone of those in /emergency/notify")
 		return

@@ -67,6 +67,7 @@ type Branch struct {
 	Dir     string
 	Zones   []*cloud.Zone
 	SBC     *sbc.SBC
+	Backup  *sbc.SBC       // the second trunk, of another carrier
 	Box     *appliance.Box // nil: it is a machine of its own
 	People  []*Person
 	Metrics netip.AddrPort
@@ -202,14 +203,21 @@ func (b *Branch) outside() (err error) {
 		b.Servers = append(b.Servers, phone.Server{Name: z.Name(), Addr: z.SIP(), TLSName: zoneName(i)})
 	}
 	b.Servers = append(b.Servers, phone.Server{Name: BoxPlace, Addr: b.phonesAddr, TLSName: boxName})
-	cert, err := b.authority.Leaf([]string{sbcName}, b.ground.SBC)
-	if err != nil {
+	if b.SBC, err = b.startSBC(); err != nil {
 		return err
 	}
-	b.SBC, err = sbc.Start(sbc.Config{Listen: netip.AddrPortFrom(b.ground.SBC, 0), Certificate: cert, Roots: b.authority.Pool(), BoxName: trunkTLS,
+	b.Backup, err = b.startSBC()
+	return err
+}
+
+func (b *Branch) startSBC() (*sbc.SBC, error) {
+	cert, err := b.authority.Leaf([]string{sbcName}, b.ground.SBC)
+	if err != nil {
+		return nil, err
+	}
+	return sbc.Start(sbc.Config{Listen: netip.AddrPortFrom(b.ground.SBC, 0), Certificate: cert, Roots: b.authority.Pool(), BoxName: trunkTLS,
 		Box: b.trunkAddr, BoxTLSName: trunkTLS, Domain: sbcName, Subscribers: subscribers(),
 		Voice: voice.Config{Codecs: []string{"pcmu"}, Suites: []string{AES80}, Hz: PSTNTone}})
-	return err
 }
 
 func zoneName(i int) string { return fmt.Sprintf("zone%d.cloud.example", i+1) }
@@ -304,6 +312,9 @@ func (b *Branch) Close() error {
 	}
 	if b.SBC != nil {
 		b.SBC.Close()
+	}
+	if b.Backup != nil {
+		b.Backup.Close()
 	}
 	for _, z := range b.Zones {
 		z.Close()

@@ -17,9 +17,11 @@ func (b *Branch) writeSite() error {
 		Site:     site.Info{ID: "lab", Name: "Lab branch", Domain: Domain, Timezone: "America/Chicago", MainNumber: MainNumber},
 		DialPlan: site.DialPlan{Country: "US", AreaCode: "217", ExternalPrefix: "9", NationalPrefix: "1", InternationalPrefix: "011", SiteCode: "801"},
 		Trunks: []site.Trunk{{ID: "sbc", Address: b.SBC.Addr().String(), TLSName: sbcName,
-			OptionsInterval: 5}},
+			OptionsInterval: 5}, {ID: "backup", Address: b.Backup.Addr().String(), TLSName: sbcName, OptionsInterval: 5}},
 		Emergency: site.Emergency{Notify: []string{FrontDesk}, Security: []string{FrontDesk, Subscriber},
-			ELINs: []site.ELIN{{Trunk: "sbc", Number: ELIN, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)}}},
+			ELINs: []site.ELIN{{Trunk: "sbc", Number: ELIN, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)},
+				{Trunk: "sbc", Number: ELIN2, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)},
+				{Trunk: "backup", Number: BackupELIN, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)}}},
 		// Short expiries, so that phones that leave only when told are told soon.
 		Options: site.Options{MinExpires: 5, MaxExpires: int(registrationTime / time.Second)},
 	}
@@ -32,8 +34,12 @@ func (b *Branch) writeSite() error {
 			}
 			ha1[algorithm] = h
 		}
-		doc.Users = append(doc.Users, site.User{ID: "user-" + p.Extension, Name: p.Name, Extension: p.Extension,
-			CloudNumbers: []string{p.Cloud}, BYOCNumbers: []string{p.BYOC}, Auth: site.Auth{Username: p.Extension, HA1: ha1}})
+		var byoc []string
+		if p.BYOC != "" {
+			byoc = []string{p.BYOC}
+		}
+		doc.Users = append(doc.Users, site.User{DND: p.DND, ID: "user-" + p.Extension, Name: p.Name, Extension: p.Extension,
+			CloudNumbers: []string{p.Cloud}, BYOCNumbers: byoc, Auth: site.Auth{Username: p.Extension, HA1: ha1}})
 	}
 	data, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {

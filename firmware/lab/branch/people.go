@@ -26,6 +26,7 @@ type Person struct {
 	Hz                        float64
 	Recording                 int
 	EventClock                uint32
+	DND                       bool
 	OnlyWhenTold              bool // the phone does not go home by itself
 	Second                    bool // this is the person's second phone
 
@@ -63,6 +64,9 @@ func people() []*Person {
 	for _, x := range p {
 		x.Password = "lab-" + x.Extension
 		x.BYOC, x.Cloud = "+1217555"+x.Extension, "+1312555"+x.Extension
+		if x.DND = x.Extension == NoNumber; x.DND {
+			x.BYOC = ""
+		}
 	}
 	return p
 }
@@ -72,6 +76,10 @@ const (
 	MainNumber  = "+12175551000"
 	Emergency   = "911"          // the PSAP
 	ELIN        = "+12175550911" // what the PSAP sees, and calls back
+	ELIN2       = "+12175550912" // for the next caller
+	BackupELIN  = "+12175550921" // on the second trunk
+	TestNumber  = "933"
+	NoNumber    = "1005"         // who has no number of its own, and does not want to be disturbed
 	FrontDesk   = "1002"         // whose phone rings with the notice
 	Subscriber  = "+12175550142" // answers after a short ring
 	EarlyBird   = "+12175550143" // plays before it answers
@@ -86,6 +94,7 @@ func subscribers() map[string]ua.Behaviour {
 	return map[string]ua.Behaviour{
 		Subscriber: {RingFor: 200 * time.Millisecond},
 		Emergency:  {RingFor: 200 * time.Millisecond},
+		TestNumber: {},
 		EarlyBird:  {Early: true, RingFor: 1500 * time.Millisecond},
 		BusyLine:   {Reject: 486},
 	}

@@ -156,7 +156,7 @@ func (s *story) outsideWorld() []script.Step {
 		{
 			Name: "A phone that offers late calls out", Want: "the box makes the offer itself: early offer always",
 			Do: func(ctx context.Context, n *script.Notes) error {
-				return s.dialOut(ctx, n, "1005", branch.Subscriber, branch.Subscriber, ua.DialOptions{NoOffer: true})
+				return s.dialOut(ctx, n, "1004", branch.Subscriber, branch.Subscriber, ua.DialOptions{NoOffer: true})
 			},
 		},
 		{
@@ -261,15 +261,15 @@ func (s *story) unhappy() []script.Step {
 		{
 			Name: "A caller gives up", Want: "the ringing phone stops, the caller gets 487",
 			Do: func(ctx context.Context, n *script.Notes) error {
-				erin := s.Person("1005")
-				erin.Behave(ua.Behaviour{Never: true})
-				defer erin.Behave(ua.Behaviour{})
-				drain(erin.Phone.Incoming())
-				a, err := s.Person("1003").Phone.Dial("1005", ua.DialOptions{})
+				alice := s.Person("1001")
+				alice.Behave(ua.Behaviour{Never: true})
+				defer alice.Behave(ua.Behaviour{})
+				drain(alice.Phone.Incoming())
+				a, err := s.Person("1003").Phone.Dial("1001", ua.DialOptions{})
 				if err != nil {
 					return err
 				}
-				b, err := fetch(ctx, a, erin.Phone.Incoming())
+				b, err := fetch(ctx, a, alice.Phone.Incoming())
 				if err != nil {
 					return err
 				}
@@ -294,7 +294,7 @@ func (s *story) unhappy() []script.Step {
 				return nil
 			},
 		},
-		s.refusal("A busy phone", "1003", "1005", func() { s.Person("1005").Behave(ua.Behaviour{Reject: 486}) }, 486),
+		s.refusal("A busy phone", "1003", "1001", func() { s.Person("1001").Behave(ua.Behaviour{Reject: 486}) }, 486),
 		s.refusal("A busy number outside", "1003", branch.DialledBusy, nil, 486),
 		s.refusal("No codec in common", "1003", "1006", nil, 488),
 		s.refusal("An extension that nobody has", "1003", "1777", nil, 404, 484),

@@ -51,6 +51,9 @@ func TestBranchWithABoxThatDies(t *testing.T) {
 	}
 	for _, p := range b.People {
 		for _, number := range []string{p.Extension, "801" + p.Extension, p.BYOC, p.Cloud} {
+			if number == "" {
+				continue
+			}
 			if u, ok := st.Lookup(number); !ok || u.Extension != p.Extension {
 				t.Errorf("%s does not find %s", number, p.Extension)
 			}

@@ -176,6 +176,10 @@ func (s *story) homecoming() []script.Step {
 			},
 		},
 		{
+			Name: "The PSAP calls back once more", Want: "1005 is reached, although the cloud is there again",
+			Do: s.calledBackAgain,
+		},
+		{
 			Name: "Phones that look for the cloud go home", Want: "1001, 1002, 1003 and 1006 on a cloud zone by themselves",
 			Do: func(ctx context.Context, n *script.Notes) error {
 				return s.allHome(ctx, n, func(p *branch.Person) bool { return !p.OnlyWhenTold })

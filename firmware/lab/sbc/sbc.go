@@ -72,21 +72,44 @@ func Start(cfg Config) (*SBC, error) {
 	cfg.Voice.IP = at.Addr()
 	s := &SBC{cfg: cfg, listener: l, conns: map[*wire.Conn]bool{}, subscribers: maps.Clone(cfg.Subscribers)}
 	s.Agent = ua.New(ua.Config{User: "pstn", Domain: cfg.Domain, UserAgent: "Lab SBC", Contact: at, Outlives: true, Voice: cfg.Voice, Incoming: s.behaviour})
-	s.owned.Go(s.serve)
+	s.owned.Go(func() { s.serve(l) })
 	return s, nil
 }
 
 // Addr is where the SBC listens.
 func (s *SBC) Addr() netip.AddrPort { return s.cfg.Listen }
 
-func (s *SBC) serve() {
+// Cut takes the SBC off the net: its connections fall, and new ones are refused, until Mend.
+func (s *SBC) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener.Close()
+	for c := range s.conns {
+		c.Close()
+	}
+}
+
+// Mend brings it back at the same address.
+func (s *SBC) Mend() error {
+	l, err := net.Listen("tcp4", s.cfg.Listen.String())
+	if err != nil {
+		return fmt.Errorf("sbc: %w", err)
+	}
+	s.mu.Lock()
+	s.listener = l
+	s.mu.Unlock()
+	s.owned.Go(func() { s.serve(l) })
+	return nil
+}
+
+func (s *SBC) serve(l net.Listener) {
 	cfg := &tls.Config{
 		Certificates: []tls.Certificate{s.cfg.Certificate}, MinVersion: tls.VersionTLS12,
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.cfg.Roots,
 		VerifyConnection: func(cs tls.ConnectionState) error { return s.nameOf(cs, s.cfg.BoxName) },
 	}
 	for {
-		raw, err := s.listener.Accept()
+		raw, err := l.Accept()
 		if err != nil {
 			return
 		}
@@ -225,8 +248,8 @@ func (s *SBC) Fetch(ctx context.Context) (*ua.Call, error) {
 
 // Close ends the SBC and waits for its goroutines.
 func (s *SBC) Close() {
-	s.listener.Close()
 	s.mu.Lock()
+	s.listener.Close()
 	for c := range s.conns {
 		c.Close()
 	}
