@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -92,22 +91,38 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	doors := newDoors()
 	for _, at := range s.o.Listen {
-		l, err := doors.listen(at)
-		if err != nil {
-			srv.Close()
-			return fmt.Errorf("admin page: %w", err)
-		}
-		group.Go(func() error {
-			if err := srv.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("admin page: %w", err)
-			}
-			return nil
-		})
+		group.Go(func() error { s.listen(ctx, srv, doors, at); return nil })
 	}
 	group.Go(func() error { s.live.run(ctx); return nil })
 	group.Go(func() error { s.sample(ctx); return nil })
 	group.Go(func() error { <-ctx.Done(); return srv.Close() })
 	return group.Wait()
+}
+
+// listenAgain is the pause after an address was not to be had.
+const listenAgain = 10 * time.Second
+
+// listen serves at one address until ctx ends. One that is not there, or not yet, keeps nobody from the others.
+func (s *Server) listen(ctx context.Context, srv *http.Server, doors *doors, at netip.AddrPort) {
+	said := ""
+	for ctx.Err() == nil {
+		l, err := doors.listen(at)
+		if err == nil {
+			s.log.Info("the admin page is there", "address", "https://"+at.String())
+			said = ""
+			if err = srv.ServeTLS(l, "", ""); errors.Is(err, http.ErrServerClosed) {
+				return
+			}
+		}
+		if text := err.Error(); text != said {
+			s.log.Error("the admin page is not there; it is tried again", "address", at.String(), "err", err)
+			said = text
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listenAgain):
+		}
+	}
 }
 
 // Handler answers requests; for tests that need no connection.
