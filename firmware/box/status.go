@@ -137,7 +137,7 @@ func (b *Box) StartDrill(o control.DrillOrder) (string, error) {
 	if len(names) > 0 {
 		who = strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("Drill for %s until %s.", who, time.Now().Add(o.Limit).Format("15:04:05 MST")), nil
+	return fmt.Sprintf("Drill for %s until %s.", who, time.Now().Add(o.Limit).In(b.site.Load().Location()).Format("15:04:05 MST")), nil
 }
 
 // findUser finds a user by ID, user name or any number.

@@ -99,7 +99,7 @@ func drill(b *tab) {
 	b.examine("drill")
 	b.do(chromedp.Click(`[value=some]`), chromedp.SendKeys(`[name=users]`, "1003"), chromedp.Click(`form[action="/drill/start"] button`))
 	b.sees("A drill runs")
-	b.sees("for 1 users")
+	b.sees("for 1 of the site’s users")
 	b.shot("drill-running")
 	b.do(chromedp.Click(`form[action="/drill/stop"] button`))
 	b.sees("Drill ended.")
