@@ -144,8 +144,9 @@ const year = 365 * 24 * time.Hour
 
 func TestSetsClock(t *testing.T) {
 	f, s := &fake{ahead: -3 * time.Hour}, &servers{lies: map[string]time.Duration{"a": 0}}
-	keep(t, f, s, Options{Servers: []string{"a"}, Raised: true}, func(state func() State) {
-		if got := state(); !got.Known || got.Source != "a" || f.off() != 0 || len(got.Alarms(f.now())) > 0 {
+	told := 0
+	keep(t, f, s, Options{Servers: []string{"a"}, Raised: true, OnStep: func() { told++ }}, func(state func() State) {
+		if got := state(); !got.Known || told != 1 || got.Source != "a" || f.off() != 0 || len(got.Alarms(f.now())) > 0 {
 			t.Errorf("%+v, off by %s", got, f.off())
 		}
 		s.set(nil)

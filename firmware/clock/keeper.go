@@ -77,6 +77,7 @@ type Options struct {
 	Ask     func(ctx context.Context, server string) (Answer, error) // nil: SNTP
 	Now     func() time.Time                                         // nil: time.Now
 	Set     Setter                                                   // nil: the machine's clock
+	OnStep  func()                                                   // told when the clock was set; nil: nobody
 }
 
 // Keeper keeps the clock right.
@@ -205,7 +206,11 @@ func (k *Keeper) move(now time.Time, a Answer) error {
 		return k.o.Set.Slew(a.Offset)
 	}
 	k.o.Log.Warn("clock: set", "from", now.UTC(), "by", a.Offset.String(), "server", a.Server)
-	return k.o.Set.Step(now.Add(a.Offset))
+	err := k.o.Set.Step(now.Add(a.Offset))
+	if err == nil && k.o.OnStep != nil {
+		k.o.OnStep()
+	}
+	return err
 }
 
 func (k *Keeper) refuse(why string) bool {

@@ -78,10 +78,11 @@ func (m *Manager) Update(n config.Network) {
 	m.mu.Lock()
 	m.settings = n
 	m.mu.Unlock()
-	m.poke()
+	m.Wake()
 }
 
-func (m *Manager) poke() {
+// Wake has everything looked at now, and the state written anew: after the clock was set, for example, which makes it look old.
+func (m *Manager) Wake() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -139,10 +140,10 @@ func (m *Manager) subscribe(ctx context.Context) {
 					failed(err)
 				} else {
 					for range events {
-						m.poke()
+						m.Wake()
 					}
 				}
-				m.poke()
+				m.Wake()
 				pause(ctx, time.Second)
 			}
 		})

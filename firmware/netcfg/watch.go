@@ -73,7 +73,7 @@ func (m *Manager) hear(h heard, now time.Time) {
 		c := m.contested(a, hardware(h.arp.fromMAC).String(), false, now)
 		if fallbackNetwork.Contains(a) { // it is nobody's by right: move on (RFC 3927 §2.5)
 			m.fallbacks++
-			m.poke()
+			m.Wake()
 			continue
 		}
 		if now.Sub(c.defendedAt) >= defendEvery {

@@ -54,7 +54,7 @@ func netcfgCommand(ctx context.Context, args []string, out io.Writer) error {
 	}
 	network, when := readNetwork(*file, log)
 	manager := netcfg.New(network, netcfg.Options{Dir: *dir, ResolvConf: *resolv, Log: log})
-	keeper := clock.New(clock.Options{Servers: when.Servers, Gateway: text(network.Gateway), Built: built(), Raised: *raised, Dir: *dir, Log: log})
+	keeper := clock.New(clock.Options{Servers: when.Servers, Gateway: text(network.Gateway), Built: built(), Raised: *raised, Dir: *dir, Log: log, OnStep: manager.Wake})
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return manager.Run(ctx) })
 	g.Go(func() error { return keeper.Run(ctx) })
