@@ -340,7 +340,13 @@ func (c *Call) cut(why string) {
 	c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the call was cut off"})
 	c.endsBy(causeCut, "box")
 	c.feed(inDead, nil, nil)
-	if c.agent.o.OnCut != nil && !c.decision.Test {
+	if c.agent.o.OnCut == nil || c.decision.Test {
+		return
+	}
+	for _, id := range c.answers {
+		c.agent.o.OnCut(id)
+	}
+	if c.forHelp {
 		c.agent.o.OnCut(c.id)
 	}
 }

@@ -270,3 +270,23 @@ func TestConnectionThatWasDead(t *testing.T) {
 	again.bye()
 	w.ended()
 }
+
+// TestCallbackThatIsCut: the security desk hears of the emergency call that it answered.
+func TestCallbackThatIsCut(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o, shown := w.callHelp(a, x)
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	help := w.ended().ID
+	cb := x.call(shown, pcmu)
+	a.answer(a.incoming(sip.INVITE), pcmu)
+	cb.up(nil)
+	a.acked()
+	w.agent.Restore(w.crash())
+	x.incoming(sip.INVITE).Reply(481, "No Such Call")
+	x.bye()
+	a.bye()
+	w.ended()
+	w.until(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return slices.Equal(w.cut, []string{help}) })
+}
