@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
+	"strconv"
 	"time"
 
 	"holdfast/firmware/admin/quality"
@@ -40,7 +41,11 @@ func spark(points []Point) template.HTML {
 
 // line is a path through the points that are there, the newest at the right end.
 func line(points []Point, w, h float64, value func(Point) float64, there func(Point) bool) string {
-	var b bytes.Buffer
+	b := append(make([]byte, 0, 12*len(points)+24), `<path d="`...)
+	at := func(command byte, x, y float64) {
+		b = strconv.AppendFloat(append(b, command), x, 'f', 1, 64)
+		b = strconv.AppendFloat(append(b, ' '), y, 'f', 1, 64)
+	}
 	pen := false // is it down?
 	x0, step := w-2-(w-4)*float64(len(points)-1)/(samplesKept-1), (w-4)/(samplesKept-1)
 	for i, p := range points {
@@ -50,13 +55,14 @@ func line(points []Point, w, h float64, value func(Point) float64, there func(Po
 			pen = false
 			continue
 		case pen:
-			fmt.Fprintf(&b, "L%.1f %.1f", x, y)
+			at('L', x, y)
 		default: // a single point is a dot
-			fmt.Fprintf(&b, "M%.1f %.1fh.01", x, y)
+			at('M', x, y)
+			b = append(b, "h.01"...)
 		}
 		pen = true
 	}
-	return `<path d="` + b.String() + `"/>`
+	return string(append(b, `"/>`...))
 }
 
 // plot is one figure of both directions of a call over five minutes: mos, loss or jitter.

@@ -48,6 +48,9 @@ func Viewers(ctx context.Context, o ViewerOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.Box, err = filepath.Abs(o.Box); err != nil { // it runs in a folder of its own
+		return err
+	}
 	dir, err := os.MkdirTemp("", "bench-admin-")
 	if err != nil {
 		return err
