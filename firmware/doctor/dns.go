@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,8 +10,6 @@ import (
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
-
-	"crypto/tls"
 )
 
 // dns asks the LAN's servers for the box's name as they would have to answer without the internet: from what they have
@@ -21,10 +20,14 @@ func dns(ctx context.Context, p Patient) []Finding {
 	if err != nil {
 		return nil // certificates says it
 	}
-	hosts := slices.DeleteFunc(slices.Clone(file.Leaf.DNSNames), func(n string) bool { return strings.Contains(n, "*") || !strings.Contains(n, ".") })
+	// The SIP domain is found by SRV and leads to a host; some authorities write addresses as names.
+	hosts := slices.DeleteFunc(slices.Clone(file.Leaf.DNSNames), func(n string) bool {
+		_, notAddress := netip.ParseAddr(n)
+		return strings.Contains(n, "*") || !strings.Contains(n, ".") || notAddress == nil || p.Site != nil && strings.EqualFold(n, p.Site.Doc().Site.Domain)
+	})
 	switch {
 	case len(hosts) == 0:
-		return []Finding{ok(area, "phones know the box by its address: no name is needed")}
+		return []Finding{ok(area, "phones know the box by its address: its certificate has no host name that would have to resolve")}
 	case len(p.Resolvers) == 0:
 		return []Finding{warn(area, "write the LAN's servers into dns of [network], as phones have them", "there is no DNS server to ask for %s", hosts[0])}
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,7 +101,11 @@ func fail(area, fix, format string, args ...any) Finding {
 func box(_ context.Context, p Patient) []Finding {
 	const area = "box"
 	if p.Status == nil {
-		return []Finding{fail(area, "start it: `holdfast run -c holdfast.toml`; on the board it starts by itself, see its log", "no box runs here: %v", p.StatusErr)}
+		why := ""
+		if p.StatusErr != nil && !strings.HasPrefix(p.StatusErr.Error(), "no box is running here") { // which is what is said already
+			why = p.StatusErr.Error()
+		}
+		return []Finding{fail(area, "start it: `holdfast run -c holdfast.toml`; on the board it starts by itself, see its log", "no box runs here%s", because(why))}
 	}
 	out := []Finding{ok(area, "runs in mode %s since %s", p.Status.Mode.Name, p.Status.Mode.Since.Format("2006-01-02 15:04 MST"))}
 	for _, a := range p.Status.Alarms {
