@@ -15,14 +15,15 @@ import (
 	"holdfast/firmware/record"
 )
 
-// cuts are losses of power, in turns while the box writes an update and while it writes call records.
+// cuts are losses of power, in turns while the box writes an update, call records and a site document.
 func (r *rig) cuts() []script.Step {
 	var out []script.Step
 	for i := range r.o.Cuts {
-		s := script.Step{Name: "during an update", Want: "it starts again: the new version if that was acknowledged, else either", Do: r.cutDuringUpdate}
-		if i%2 == 1 {
-			s = script.Step{Name: "during call records", Want: "it starts again, with every record that was on the card", Do: r.cutDuringCalls}
-		}
+		s := [...]script.Step{
+			{Name: "during an update", Want: "it starts again: the new version if that was acknowledged, else either", Do: r.cutDuringUpdate},
+			{Name: "during call records", Want: "it starts again, with every record that was on the card", Do: r.cutDuringCalls},
+			{Name: "after a new site document", Want: "it starts again, with the document that was in force", Do: r.cutDuringDocument},
+		}[i%3]
 		s.Name, s.Limit = fmt.Sprintf("Power cut %d of %d, %s", i+1, r.o.Cuts, s.Name), 2*bootLimit
 		out = append(out, s)
 	}
