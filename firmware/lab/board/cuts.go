@@ -21,7 +21,7 @@ func (r *rig) cuts() []script.Step {
 	for i := range r.o.Cuts {
 		s := [...]script.Step{
 			{Name: "during an update", Want: "it starts again: the new version if that was acknowledged, else either", Do: r.cutDuringUpdate},
-			{Name: "during call records", Want: "it starts again, with every record that was on the card", Do: r.cutDuringCalls},
+			{Name: "during call records", Want: "it starts again, with every record that was on the card, and alerts that were sent but not taken come again", Do: r.cutDuringCalls},
 			{Name: "after a new site document", Want: "it starts again, with the document that was in force", Do: r.cutDuringDocument},
 		}[i%3]
 		s.Name, s.Limit = fmt.Sprintf("Power cut %d of %d, %s", i+1, r.o.Cuts, s.Name), 2*bootLimit
@@ -94,6 +94,13 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 	if err := r.outage(ctx); err != nil {
 		return err
 	}
+	if _, err := r.served(ctx, "1005"); err != nil {
+		return err
+	}
+	keys, err := r.help(ctx)
+	if err != nil {
+		return err
+	}
 	caller := r.Person("1003").Phone
 	var acknowledged []string
 	for range 1 + r.random.IntN(5) {
@@ -144,7 +151,10 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 		}
 	}
 	n.Saw("all %d records that were acknowledged are there", len(acknowledged))
-	return r.starts(ctx)
+	if err := r.starts(ctx); err != nil {
+		return err
+	}
+	return r.again(ctx, n, keys)
 }
 
 // nextNumber is a number outside that nobody has and nobody has dialled yet, as a user dials it.

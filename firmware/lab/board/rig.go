@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -49,14 +51,16 @@ type rig struct {
 	versions int                // of bundles that were made
 	signer   ed25519.PrivateKey // of bundles
 	token    string             // for the box's API
+	alerts   *alerts
 }
 
 // bootLimit is far more than a start takes here: software emulation on a loaded machine.
 const bootLimit = 3 * time.Minute
 
 // more is what the boot file has beyond that of a box on loopback.
-func more(signer ed25519.PublicKey) string {
-	return fmt.Sprintf("\n[network]\naddress = %q\n\n[update]\npublic_key = %q\n", Box.String()+prefix, base64.StdEncoding.EncodeToString(signer))
+func more(signer ed25519.PublicKey, alerts string) string {
+	return fmt.Sprintf("\n[network]\naddress = %q\n\n[update]\npublic_key = %q\n\n[webhook]\nurl = %q\nsecret_file = %q\nroots = \"roots.crt\"\n",
+		Box.String()+prefix, base64.StdEncoding.EncodeToString(signer), alerts, secretFile)
 }
 
 func newRig(o Options) (*rig, error) {
@@ -69,14 +73,29 @@ func newRig(o Options) (*rig, error) {
 		return nil, fmt.Errorf("board: %w", err)
 	}
 	r.signer = secret
-	if r.Branch, err = branch.Around(o.Dir, ground, more(public)); err != nil {
+	var l net.Listener
+	if r.alerts, l, err = newAlerts(); err != nil {
+		return nil, err
+	}
+	if r.Branch, err = branch.Around(o.Dir, ground, more(public, r.alerts.url)); err != nil {
+		l.Close()
+		return nil, err
+	}
+	mine, err := r.Certificate("alerts.example", netip.MustParseAddr(host))
+	if err == nil {
+		r.alerts.serve(l, mine)
+		err = writeSecret(o.Dir)
+	}
+	if err != nil {
+		l.Close()
+		r.close()
 		return nil, err
 	}
 	if r.card, err = card.Copy(filepath.Join(o.Image, "card.img"), filepath.Join(o.Dir, "card.img")); err != nil {
 		r.close()
 		return nil, err
 	}
-	var files []string
+	files := []string{filepath.Join(o.Dir, secretFile)}
 	for _, f := range r.Files() {
 		files = append(files, filepath.Join(o.Dir, f))
 	}
@@ -145,6 +164,7 @@ func (r *rig) served(ctx context.Context, extension string) (time.Time, error) {
 
 func (r *rig) close() {
 	r.cut()
+	r.alerts.server.Close()
 	if r.Branch != nil {
 		r.Branch.Close()
 	}
