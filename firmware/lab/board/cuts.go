@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/firmware/lab/nbd"
 	"holdfast/firmware/lab/script"
 	"holdfast/firmware/lab/ua"
 	"holdfast/firmware/record"
@@ -105,17 +106,14 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 	var acknowledged []string
 	for range 1 + r.random.IntN(5) {
 		number := r.nextNumber()
-		flushed := r.disk.Flushed(number)
+		watch := r.disk.Watch(number)
 		if err := refused(ctx, caller, number); err != nil {
 			return err
 		}
-		select {
-		case <-flushed:
+		if settled(ctx, watch, time.Now().Add(onCard)) {
 			acknowledged = append(acknowledged, number)
-		case <-time.After(onCard):
+		} else {
 			n.Saw("the record of %s was not flushed in time", number)
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 	if len(acknowledged) == 0 {
@@ -155,6 +153,17 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 		return err
 	}
 	return r.again(ctx, n, keys)
+}
+
+// settled waits for a text on the card.
+func settled(ctx context.Context, w *nbd.Watch, until time.Time) bool {
+	for !w.Settled() {
+		if ctx.Err() != nil || time.Now().After(until) {
+			return false
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+	return true
 }
 
 // nextNumber is a number outside that nobody has and nobody has dialled yet, as a user dials it.

@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"time"
 )
 
 const sector = 512
@@ -30,7 +31,8 @@ type Disk struct {
 	cached  map[int64]*[sector]byte // by sector number: what reads see before the file
 	pending []write                 // in order, since the last flush
 	dead    bool                    // cut: nothing more reaches the file
-	watched []*watch
+	watched []*Watch
+	last    time.Time  // of the last write or flush
 	cutAt   int        // so many writes from now the power goes; 0: it does not
 	random  *rand.Rand // for that
 	lost    chan Loss
@@ -41,10 +43,12 @@ type write struct {
 	data []byte
 }
 
-type watch struct {
+// Watch waits for a text on its way to the card.
+type Watch struct {
+	disk    *Disk
 	text    []byte
 	written bool
-	flushed chan struct{}
+	flushes int // since then
 }
 
 // Open takes a raw image whose size is a multiple of 512 bytes.
@@ -103,7 +107,7 @@ func (d *Disk) write(p []byte, at int64) error {
 	if d.dead {
 		return errNoPower
 	}
-	d.pending = append(d.pending, write{at, p})
+	d.pending, d.last = append(d.pending, write{at, p}), time.Now()
 	for i := 0; i < len(p); i += sector {
 		d.cached[(at+int64(i))/sector] = (*[sector]byte)(p[i:])
 	}
@@ -138,15 +142,12 @@ func (d *Disk) flush() error {
 		return err
 	}
 	d.pending, d.cached = nil, map[int64]*[sector]byte{}
-	left := d.watched[:0]
+	d.last = time.Now()
 	for _, w := range d.watched {
 		if w.written {
-			close(w.flushed)
-		} else {
-			left = append(left, w)
+			w.flushes++
 		}
 	}
-	d.watched = left
 	return nil
 }
 
@@ -159,13 +160,27 @@ func (d *Disk) apply(writes []write) error {
 	return nil
 }
 
-// Flushed is closed when a write that holds the text has been flushed. Only writes from now on count.
-func (d *Disk) Flushed(text string) <-chan struct{} {
-	w := &watch{text: []byte(text), flushed: make(chan struct{})}
+// Watch waits for a write that holds the text, from now on.
+func (d *Disk) Watch(text string) *Watch {
+	w := &Watch{disk: d, text: []byte(text)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.watched = append(d.watched, w)
-	return w.flushed
+	return w
+}
+
+// A file system that is asked to make a file safe flushes what is in it, writes its journal, and flushes again; who asked
+// hears of it only then. Other files' flushes may come in between, so the disk must have been quiet besides.
+const (
+	flushesOfOne = 2
+	quiet        = time.Second
+)
+
+// Settled reports whether whoever wrote the text, and asked for it to be safe, must have heard that it is.
+func (w *Watch) Settled() bool {
+	w.disk.mu.Lock()
+	defer w.disk.mu.Unlock()
+	return w.flushes >= flushesOfOne && len(w.disk.pending) == 0 && time.Since(w.disk.last) >= quiet
 }
 
 // Loss is what a cut did to the writes that were not flushed.

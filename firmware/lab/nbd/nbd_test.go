@@ -38,7 +38,7 @@ func content(t *testing.T, name string) []byte {
 
 func TestOnlyFlushedReachesTheFile(t *testing.T) {
 	d, name := newDisk(t, 4)
-	seen := d.Flushed("aaaa")
+	seen := d.Watch("aaaa")
 	if err := d.write(full('a', 2), sector); err != nil {
 		t.Fatal(err)
 	}
@@ -49,15 +49,21 @@ func TestOnlyFlushedReachesTheFile(t *testing.T) {
 	if content(t, name)[sector] != 0 {
 		t.Fatal("it is in the file before the flush")
 	}
-	select {
-	case <-seen:
-		t.Fatal("flushed before the flush")
-	default:
+	if !seen.written || seen.Settled() {
+		t.Fatal("settled before the flush")
 	}
-	if err := d.flush(); err != nil {
-		t.Fatal(err)
+	for range flushesOfOne {
+		if err := d.flush(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	<-seen
+	if seen.Settled() {
+		t.Fatal("settled without a quiet moment")
+	}
+	d.last = d.last.Add(-quiet)
+	if !seen.Settled() {
+		t.Fatal("not settled after the flushes and a quiet moment")
+	}
 	if content(t, name)[sector] != 'a' {
 		t.Fatal("it is not in the file after the flush")
 	}
