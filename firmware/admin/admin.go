@@ -22,6 +22,7 @@ import (
 
 // Options of a Server.
 type Options struct {
+	Name        string // of the box, which everybody may know
 	Listen      []netip.AddrPort
 	Certificate func() *tls.Certificate // asked for with each connection
 	Accounts    *account.Store

@@ -36,7 +36,7 @@ func (s *Server) renderLogin(w http.ResponseWriter, status int, p loginPage) {
 		p.Error = "The box cannot read its accounts: the log says why."
 	}
 	p.Empty = err == nil && len(users) == 0
-	p.Box = s.o.Box.Status().Name
+	p.Box = s.o.Name
 	s.pages.write(w, status, "login", p)
 }
 

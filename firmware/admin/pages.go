@@ -109,7 +109,7 @@ func newPages() (*pages, error) {
 	p.stamp = hex.EncodeToString(sum.Sum(nil))[:16]
 	p.templates, err = template.New("").Funcs(template.FuncMap{
 		"sign": sign, "icon": icon, "spark": spark, "plot": plot, "pattern": patternText, "asset": func(name string) string { return "/assets/" + p.stamp + "/" + name },
-		"percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }, "one": func(f float64) string { return fmt.Sprintf("%.1f", f) },
+		"rtt": rtt, "percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }, "one": func(f float64) string { return fmt.Sprintf("%.1f", f) },
 		"word": wordOf, "wordsOf": wordsOf, "lower": strings.ToLower, "size": size, "sentence": sentence,
 	}).ParseFS(pageFiles, "pages/*.html")
 	if err != nil {

@@ -188,7 +188,7 @@ func newRig(t *testing.T, edit ...func(*Options)) *rig {
 		t.Fatal(err)
 	}
 	accounts := account.Open(file, clock)
-	o := Options{Certificate: func() *tls.Certificate { return nil }, Accounts: accounts, Box: r.box, Tracer: r.box, Reports: r.box,
+	o := Options{Name: "box" + evil, Certificate: func() *tls.Certificate { return nil }, Accounts: accounts, Box: r.box, Tracer: r.box, Reports: r.box,
 		Log: slog.New(r.log.Handler(slog.DiscardHandler)), Tail: r.log, Now: clock}
 	for _, e := range edit {
 		e(&o)

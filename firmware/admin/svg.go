@@ -181,3 +181,11 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%.1f MB", float64(n)/1000/1000)
 }
+
+// rtt is a round-trip time in milliseconds, so coarse that it stands still while nothing is wrong.
+func rtt(ms float64) string {
+	if ms < 1 {
+		return "under 1 ms"
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}

@@ -38,7 +38,7 @@ func (b *Box) buildAdmin() error {
 		updater = u
 	}
 	b.page, err = admin.New(admin.Options{
-		Listen: b.adminDoors(), Certificate: b.phoneCert.Load, Accounts: accounts,
+		Name: b.cfg.Name, Listen: b.adminDoors(), Certificate: b.phoneCert.Load, Accounts: accounts,
 		Box: window{b}, Tracer: b, Updater: updater, Reports: b, Log: b.log, Tail: &b.tail,
 	})
 	return err

@@ -38,8 +38,14 @@ export function follow(path) {
     source.onopen = alive;
     source.onerror = () => {
       lost.hidden = false;
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 3000); // refused: the session may have ended
+      if (source.readyState === EventSource.CLOSED) setTimeout(again, 5000);
     };
+  };
+  // The box answered, but not with changes: if the session has ended, the page itself leads to the login.
+  const again = async () => {
+    const page = await fetch(location.href, { method: 'HEAD', redirect: 'manual' }).catch(() => null);
+    if (page?.type === 'opaqueredirect') location.reload();
+    else open();
   };
   open();
   setInterval(() => {

@@ -84,6 +84,11 @@ func TestOutage(t *testing.T) {
 		b.open("/" + path)
 		b.examine(path)
 	}
+	b.open("/phones")
+	eval[bool](b, `fetch("/logout", {method: "POST"}).then(r => r.ok)`) // in another tab: this one has to notice
+	b.sees("Log in")
+	b.login("maria", password)
+	b.sees("Are we up?")
 	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("form[action='/logout'] button").click()`))
 	b.sees("Log in")
 	b.open("/phones")

@@ -72,7 +72,7 @@ func Viewers(ctx context.Context, o ViewerOptions) error {
 		return err
 	}
 	fmt.Fprintf(o.Out, "%d calls run with audio both ways; %d viewers, %d rounds of %v without and %v with them\n", o.Calls, o.Viewers, o.Rounds, o.Span, o.Span)
-	var without, with, heard []float64
+	var without, added, heard []float64
 	for round := range o.Rounds {
 		quiet, err := usage(ctx, s.groups, o.Span)
 		if err != nil {
@@ -95,19 +95,18 @@ func Viewers(ctx context.Context, o ViewerOptions) error {
 			return fmt.Errorf("%d viewers lost their page", lost)
 		}
 		fmt.Fprintf(o.Out, "round %d: %.1f %% of a core without, %.1f %% with viewers, who get %.0f kB/s together\n", round+1, 100*quiet, 100*busy, bytes/1000)
-		without, with, heard = append(without, quiet), append(with, busy), append(heard, bytes)
+		without, added, heard = append(without, quiet), append(added, busy-quiet), append(heard, bytes)
 	}
-	a, b := middle(without), middle(with)
-	fmt.Fprintf(o.Out, "bench-admin: viewers=%.1f%%-of-a-core ratio=%.2f calls=%d kB/s=%.0f\n", 100*(b-a), b/a, o.Calls, middle(heard)/1000)
+	a, more := mean(without), mean(added)
+	fmt.Fprintf(o.Out, "bench-admin: viewers=%.1f%%-of-a-core ratio=%.2f calls=%d kB/s=%.0f\n", 100*more, (a+more)/a, o.Calls, mean(heard)/1000)
 	return nil
 }
 
-func middle(list []float64) float64 {
-	all := make([]figures, len(list))
-	for i := range list {
-		all[i].PhoneBytes = i
+func mean(list []float64) (sum float64) {
+	for _, x := range list {
+		sum += x / float64(len(list))
 	}
-	return median(all, func(f figures) float64 { return list[f.PhoneBytes] })
+	return sum
 }
 
 // usage is the part of one core that the groups take over a time.
