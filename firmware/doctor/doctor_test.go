@@ -153,6 +153,8 @@ file = "site.json"
 allow_unsigned = true
 [metrics]
 listen = "off"
+[admin]
+listen = "off"
 `, door, zone))
 	if err != nil {
 		t.Fatal(err)
