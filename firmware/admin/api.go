@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ type operation struct {
 	Method, Path, Summary string
 	scope                 account.Scope
 	query                 []parameter
-	body, answer          any // an example of its type; nil: none
+	body, answer          any   // an example of its type; nil: none
+	most                  int64 // bytes of the body; 0: maxForm
 	do                    func(s *Server, r *http.Request, in any) (any, error)
 	raw                   http.HandlerFunc // instead of do: something that is not JSON
 	kind                  string           // of raw
@@ -61,7 +63,7 @@ func (e errNotHere) Error() string { return string(e) }
 
 func (s *Server) operations() []operation {
 	read := account.Read
-	return []operation{
+	return append(s.certificateOperations(), []operation{
 		{Method: "GET", Path: "/status", Summary: "Mode, cloud, trunks, phones, calls, alarms", scope: read, answer: control.Status{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.o.Box.Status(), nil }},
 		{Method: "GET", Path: "/people", Summary: "Users of the site document with the phones that are here", scope: read, answer: []Person{},
@@ -103,8 +105,6 @@ func (s *Server) operations() []operation {
 				msg, err := s.o.Box.Fetch(r.Context(), r.URL.Query().Get("force") == "true")
 				return control.Answer{Message: msg}, err
 			}},
-		{Method: "GET", Path: "/certificates", Summary: "The certificates that the box shows", scope: read, answer: []Certificate{},
-			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.o.Box.Certificates(), nil }},
 		{Method: "GET", Path: "/check", Summary: "What is wrong with the box's files, and what will be soon", scope: read, answer: Check{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.o.Box.Check(), nil }},
 		{Method: "GET", Path: "/log", Summary: "The last lines of the box's log", scope: account.Trace, answer: []string{},
@@ -126,7 +126,7 @@ func (s *Server) operations() []operation {
 		{Method: "GET", Path: "/update", Summary: "How far the update is", scope: read, answer: UpdateState{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.update.state(), nil }},
 		{Method: "PUT", Path: "/update", Summary: "Put a new version on the box: the body is the bundle", scope: account.Maintain, raw: s.putUpdate, kind: "application/json"},
-	}
+	}...)
 }
 
 func (s *Server) apiCall(r *http.Request, _ any) (any, error) {
@@ -163,7 +163,7 @@ func (o operation) handler(s *Server) http.Handler {
 		var in any
 		if o.body != nil {
 			in = newOf(o.body)
-			d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm))
+			d := json.NewDecoder(http.MaxBytesReader(w, r.Body, cmp.Or(o.most, maxForm)))
 			d.DisallowUnknownFields()
 			if err := d.Decode(in); err != nil {
 				refuse(w, r, http.StatusBadRequest, "the body cannot be read: "+err.Error())

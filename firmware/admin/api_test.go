@@ -56,7 +56,8 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s: %v\n%.300s", what, err, text)
 		}
 	}
-	bodies := map[string]string{"POST /emergency/ack": `{"call":"2-help"}`, "POST /drill": `{"users":["1001"],"minutes":5}`, "PUT /update": "bundle"}
+	bodies := map[string]string{"POST /emergency/ack": `{"call":"2-help"}`, "POST /drill": `{"users":["1001"],"minutes":5}`, "PUT /update": "bundle",
+		"POST /certificates/request": `{"use":"trunk","dns":["box.example.com"],"ip":["10.0.0.5"],"rsa":true}`, "POST /certificates/install": `{"use":"phones","pem":"chain"}`}
 	described := 0
 	for _, o := range r.srv.operations() {
 		what, method := o.Method+" "+o.Path, strings.ToLower(o.Method)
@@ -100,7 +101,7 @@ func TestOpenAPI(t *testing.T) {
 	if total != described || described < 20 {
 		t.Errorf("%d operations are described, %d exist", total, described)
 	}
-	want := []string{"ack root page 2-help", "drill root 1001 5m0s", "stop root", "fetch"}
+	want := []string{"request trunk box.example.com, 10.0.0.5 true", "install phones chain", "ack root page 2-help", "drill root 1001 5m0s", "stop root", "fetch"}
 	if got := r.box.asked(); !slices.Equal(got, want) {
 		t.Errorf("the box was asked %q, want %q", got, want)
 	}
@@ -128,6 +129,12 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/emergency/log?n=x", "", 400, "1 to 1000"},
 		{"GET", "/emergency/log?n=%zz", "", 400, "query"},
 		{"PUT", "/update", "x", 404, "takes no updates"},
+		{"POST", "/certificates/install", `{"use":"phones","pem":"x"}`, 409, "was not installed: a drill is already running"},
+		{"POST", "/certificates/request", `{"use":"phones"}`, 409, "already running"},
+		{"POST", "/certificates/request", `{"use":"phones","ip":["10.0.0"]}`, 400, "cannot be read"},
+		{"POST", "/certificates/install", `{"pem":"` + strings.Repeat("x", maxCertificates) + `"}`, 400, "too large"},
+		{"GET", "/certificates/root.pem?use=x", "", 404, "phones or trunk"},
+		{"GET", "/certificates/root.pem?use=trunk", "", 404, "not in the chain"},
 	} {
 		a := r.do(c.method, apiRoot+c.path, cookie, strings.NewReader(c.body))
 		var p Problem

@@ -19,7 +19,7 @@ type Box interface {
 	Streams() []Stream
 	Pins() []control.Pin
 	EmergencyLog(n int) ([]emergency.Emergency, error)
-	Certificates() []Certificate
+	control.Certificates
 	Panel() control.Panel
 	Location() *time.Location // of the site
 	Check() Check             // of the files that the boot file names
@@ -88,16 +88,6 @@ type Stream struct {
 	Jitter   time.Duration
 	RTT      time.Duration // 0: unknown
 	PeerLost float64       // of what the box sends, as the party reports it, 0 to 1
-}
-
-// Certificate is one that the box shows.
-type Certificate struct {
-	Use     string    `json:"use"` // to whom: phones, trunk
-	Subject string    `json:"subject"`
-	Names   []string  `json:"names"`
-	Issuer  string    `json:"issuer"`
-	Until   time.Time `json:"until"`
-	SHA256  string    `json:"sha256"`
 }
 
 // Check is what is wrong with the box's files now, and what will be soon.

@@ -105,9 +105,6 @@ func (f *fakeBox) EmergencyLog(n int) ([]emergency.Emergency, error) {
 		Acknowledged: &emergency.Acknowledgement{By: evil, How: evil, At: epoch}, Steps: []emergency.Step{{Seq: 1, At: epoch, Kind: emergency.Kind(evil), Text: evil, Who: evil}}}
 	return []emergency.Emergency{e}[:min(n, 1)], nil
 }
-func (f *fakeBox) Certificates() []Certificate {
-	return []Certificate{{Use: "phones", Subject: evil, Names: []string{evil}, Issuer: evil, Until: epoch.Add(40 * 24 * time.Hour), SHA256: "00"}}
-}
 func (f *fakeBox) Panel() control.Panel {
 	return control.Panel{Board: "sim", Lights: []control.Light{control.NewLight("power", hal.Steady, evil), control.NewLight("alarm", hal.Fast, evil)}}
 }

@@ -25,6 +25,9 @@ func (s *Server) forms() []route {
 		{"POST", "/drill/start", account.Drill, s.formDrillStart},
 		{"POST", "/drill/stop", account.Drill, s.formDrillStop},
 		{"POST", "/site/fetch", account.Maintain, s.formFetch},
+		{"POST", "/certificates/request", account.Maintain, s.formCertificateRequest},
+		{"POST", "/certificates/install", account.Maintain, s.formInstallCertificate},
+		{"GET", "/certificates/root.pem", account.Read, s.rootFile},
 		{"GET", "/live/{page}", account.Read, s.live.serve},
 		{"GET", "/live/{page}/{id}", account.Read, s.live.serve},
 		{"GET", "/calls/{id}/ladder.svg", account.Trace, s.ladderFile},
@@ -62,7 +65,11 @@ func form(f route) http.Handler {
 		return f.do
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		most := int64(maxForm)
+		if isUpload(r) { // whose handler reads it
+			most = maxCertificates
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		if err := r.ParseForm(); err != nil {
 			refuse(w, r, http.StatusBadRequest, "the form cannot be read, or is too large")
 			return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/firmware/admin/account"
+	"holdfast/firmware/certs"
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
 	"holdfast/firmware/record"
@@ -236,7 +237,7 @@ func (v *view) Pins() []control.Pin { return v.s.o.Box.Pins() }
 func (v *view) Panel() control.Panel { return v.s.o.Box.Panel() }
 
 // Certificates that the box shows.
-func (v *view) Certificates() []Certificate { return v.s.o.Box.Certificates() }
+func (v *view) Certificates() []certs.Info { return v.s.o.Box.Certificates() }
 
 // Days until t; negative when it is past.
 func (v *view) Days(t time.Time) int {

@@ -2,10 +2,6 @@ package box
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -127,30 +123,6 @@ func (w window) Streams() []admin.Stream {
 			RTT: l.Stats.RTT, PeerLost: l.Stats.PeerLost})
 	}
 	return out
-}
-
-// Certificates that the box shows.
-func (w window) Certificates() (out []admin.Certificate) {
-	for _, c := range []struct {
-		use  string
-		cert *tls.Certificate
-	}{{"phones and this page", w.phoneCert.Load()}, {"trunk", w.trunkCert.Load()}} {
-		if c.cert == nil || c.cert.Leaf == nil {
-			continue
-		}
-		sum := sha256.Sum256(c.cert.Leaf.Raw)
-		out = append(out, admin.Certificate{Use: c.use, Subject: c.cert.Leaf.Subject.CommonName, Names: namesOf(c.cert.Leaf),
-			Issuer: c.cert.Leaf.Issuer.CommonName, Until: c.cert.Leaf.NotAfter, SHA256: hex.EncodeToString(sum[:])})
-	}
-	return out
-}
-
-func namesOf(c *x509.Certificate) []string {
-	names := append([]string{}, c.DNSNames...)
-	for _, a := range c.IPAddresses {
-		names = append(names, a.String())
-	}
-	return names
 }
 
 // Check is what `holdfast check` says of the boot file's files.

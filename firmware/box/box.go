@@ -82,6 +82,7 @@ type Box struct {
 	emergencyDrill func(context.Context, control.EmergencyDrillOrder, func(control.DrillStep)) error
 
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
+	certFiles            sync.Mutex // one order for keys and certificates at a time
 	trunkRoots           *x509.CertPool
 	closers              []func() error
 }

@@ -159,9 +159,11 @@ func (b *Box) CertificateRequest(use certs.Use, n certs.Names, useRSA bool) ([]b
 	if len(n.DNS)+len(n.IP) == 0 {
 		n = b.names(use)
 	}
+	b.certFiles.Lock()
+	defer b.certFiles.Unlock()
 	key, err := pairOf(b.cfg, use).NewKey(useRSA)
 	if err != nil {
-		return nil, fmt.Errorf("%w; on the box's image the files belong into the data folder: leave certificate and key out of the boot file", err)
+		return nil, inDataFolder(err)
 	}
 	return certs.Request(key, n)
 }
@@ -171,13 +173,15 @@ func (b *Box) InstallCertificate(use certs.Use, data []byte) (string, error) {
 	if use != certs.Phones && use != certs.Trunk {
 		return "", fmt.Errorf("there is no certificate for %q: phones or trunk", use)
 	}
+	b.certFiles.Lock()
+	defer b.certFiles.Unlock()
 	p := pairOf(b.cfg, use)
 	c, err := certs.Check(use, data, p.Keys(), time.Now())
 	if err != nil {
 		return "", err
 	}
 	if err := p.Install(c); err != nil {
-		return "", err
+		return "", inDataFolder(err)
 	}
 	if err := b.loadCertificates(); err != nil {
 		return "", err
@@ -187,6 +191,11 @@ func (b *Box) InstallCertificate(use certs.Use, data []byte) (string, error) {
 		msg += "\nBut: " + w + "."
 	}
 	return msg, nil
+}
+
+// inDataFolder says what helps when a file cannot be kept: the image's boot partition is read-only.
+func inDataFolder(err error) error {
+	return fmt.Errorf("%w; on the box's image the files belong into the data folder: leave certificate and key out of the boot file", err)
 }
 
 // roots loads the authorities of a PEM file; "" means the system's, returned as nil.

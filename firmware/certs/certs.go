@@ -19,8 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -39,50 +37,6 @@ const (
 	Phones Use = "phones"
 	Trunk  Use = "trunk"
 )
-
-// Names are what a certificate has to carry.
-type Names struct {
-	DNS []string
-	IP  []netip.Addr
-}
-
-// String lists them.
-func (n Names) String() string {
-	var b bytes.Buffer
-	for i, d := range n.DNS {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(d)
-	}
-	for _, a := range n.IP {
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(a.String())
-	}
-	return b.String()
-}
-
-func (n Names) ips() (out []net.IP) {
-	for _, a := range n.IP {
-		out = append(out, a.AsSlice())
-	}
-	return out
-}
-
-func (n Names) common() string {
-	if len(n.DNS) > 0 {
-		return n.DNS[0]
-	}
-	if len(n.IP) > 0 {
-		return n.IP[0].String()
-	}
-	return ""
-}
-
-// ErrNoNames means that nobody could check whom a certificate belongs to.
-var ErrNoNames = errors.New("a certificate needs a name or an address: phones check it against what they dial")
 
 // NewKey makes a key as PKCS #8 in PEM: ECDSA P-256, or RSA 2048 for phones that know nothing else.
 func NewKey(useRSA bool) ([]byte, error) {
@@ -105,8 +59,8 @@ func NewKey(useRSA bool) ([]byte, error) {
 
 // Request is a certificate signing request (PKCS #10, RFC 2986) in PEM.
 func Request(keyPEM []byte, n Names) ([]byte, error) {
-	if n.common() == "" {
-		return nil, ErrNoNames
+	if err := n.check(); err != nil {
+		return nil, err
 	}
 	key, err := signer(keyPEM)
 	if err != nil {

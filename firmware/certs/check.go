@@ -33,6 +33,9 @@ func Check(use Use, data []byte, keys [][]byte, now time.Time) (Candidate, error
 	}
 	var c Candidate
 	leaf, key := match(all, append([][]byte{brought}, keys...))
+	if leaf == nil && brought != nil {
+		return Candidate{}, errors.New("neither the key that came with it nor a key of this box belongs to a certificate in it: bring the two that were made together")
+	}
 	if leaf == nil {
 		return Candidate{}, errors.New("no certificate in it belongs to a key of this box: was it made from the newest request?")
 	}

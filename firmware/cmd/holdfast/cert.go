@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -34,15 +33,8 @@ func certCommand(ctx context.Context, args []string, out io.Writer) error {
 	c := control.NewClient(*socket)
 	switch what {
 	case "request":
-		o := control.CertificateOrder{Use: certs.Use(*use), RSA: *useRSA}
-		for _, n := range strings.FieldsFunc(*names, func(r rune) bool { return r == ',' || r == ' ' }) {
-			if a, err := netip.ParseAddr(n); err == nil {
-				o.IP = append(o.IP, a)
-			} else {
-				o.DNS = append(o.DNS, n)
-			}
-		}
-		request, err := c.CertificateRequest(ctx, o)
+		n := certs.ParseNames(*names)
+		request, err := c.CertificateRequest(ctx, control.CertificateOrder{Use: certs.Use(*use), DNS: n.DNS, IP: n.IP, RSA: *useRSA})
 		if err != nil {
 			return err
 		}
