@@ -17,7 +17,7 @@ const (
 	Acknowledge                   // take note of emergency calls
 	Drill                         // start and end drills, make test calls
 	Trace                         // signalling of calls, and the log: who called whom, word by word
-	Maintain                      // fetch the site document, update the box
+	Maintain                      // fetch the site document, update the box, bring certificates
 	None        Scope = 0
 	All               = Read | Acknowledge | Drill | Trace | Maintain
 )
