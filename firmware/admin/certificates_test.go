@@ -95,7 +95,7 @@ func (a *authority) sign(request string, until time.Time) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// upload sends the form as a browser does; a part named "" is left out.
+// upload sends the form as a browser does.
 func (r *rig) upload(cookie string, parts map[string]string, edit ...func(*http.Request)) answer {
 	r.t.Helper()
 	var body bytes.Buffer
@@ -209,7 +209,7 @@ func TestCertificateFormsMayWho(t *testing.T) {
 				t.Errorf("%s sees %s: %t", name, action, !may)
 			}
 		}
-		if !strings.Contains(page, `href="/certificates/root.pem?use=phones"`) || strings.Contains(page, `href="/certificates/root.pem?use=trunk"`) {
+		if !strings.Contains(page, `href="/certificates/root.pem?use=phones"`) || strings.Contains(page, `href="/certificates/root.pem?use=trunk"`) || strings.Count(page, "the authority has it") != 1 {
 			t.Errorf("%s: roots", name)
 		}
 		if a := r.upload(cookie, map[string]string{"use": "phones", "chain": "x"}); (a.status == 403) == may {
