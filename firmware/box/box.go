@@ -66,6 +66,7 @@ type Box struct {
 	webhook   *webhook.Sender // nil: none
 	pinned    *pins
 	desk      *deskBell
+	unclaimed atomic.Pointer[b2bua.EmergencyEvent] // the last alarm about a callback that answers no call known here
 	codecs    *codecs
 	budget    budget
 	watching

@@ -24,6 +24,9 @@ const onCard = "card"
 // adoptFor is how long an emergency call that nobody acknowledged before a power cut is news after it.
 const adoptFor = 24 * time.Hour
 
+// unclaimedFor is how long an alarm stands about a callback that answers no call known here.
+const unclaimedFor = 24 * time.Hour
+
 // buildEmergencies builds what keeps emergency calls and tells of them.
 func (b *Box) buildEmergencies() error {
 	followers := []string{onCard}
@@ -241,6 +244,9 @@ func (b *Box) emergencyAlarms(now time.Time) (out []string) {
 	}
 	if b.budget.short != "" {
 		out = append(out, b.budget.short)
+	}
+	if e := b.unclaimed.Load(); e != nil && now.Sub(e.At) < unclaimedFor {
+		out = append(out, fmt.Sprintf("the callback to %s at %s: %s", e.ELIN, e.At.In(b.site.Load().Location()).Format("15:04 MST"), e.Text))
 	}
 	if n := b.journal.Dropped(); n > 0 {
 		out = append(out, fmt.Sprintf("%d steps of emergency calls found no room in their records", n))

@@ -232,6 +232,13 @@ func TestEmergencyWebhook(t *testing.T) {
 	if alarms := b.emergencyAlarms(time.Now()); len(alarms) != 0 {
 		t.Errorf("%v", alarms)
 	}
+	b.emergencyStep(b2bua.EmergencyEvent{Kind: b2bua.AlarmRaised, At: time.Now(), ELIN: "+12175550911", Text: "nobody took it"}) // a callback to no pin
+	if alarms := b.emergencyAlarms(time.Now()); len(alarms) != 1 || !strings.Contains(alarms[0], "+12175550911") {
+		t.Errorf("%v", alarms)
+	}
+	if alarms := b.emergencyAlarms(time.Now().Add(2 * unclaimedFor)); len(alarms) != 0 {
+		t.Errorf("for ever: %v", alarms)
+	}
 }
 
 func TestWebhookSettings(t *testing.T) {

@@ -97,6 +97,11 @@ func (p *pins) list() []control.Pin {
 
 // emergencyStep puts what an emergency call does into its record, before the call goes on.
 func (b *Box) emergencyStep(e b2bua.EmergencyEvent) {
+	if e.Call == "" {
+		b.log.Error("a callback to a number that nobody is pinned to", "number", e.ELIN, "alarm", e.Text)
+		b.unclaimed.Store(&e)
+		return
+	}
 	var err error
 	if e.Facts != nil {
 		err = b.journal.Begin(emergencyFacts(e))

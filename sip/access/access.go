@@ -139,13 +139,20 @@ func (s *Server) Authenticate(tx *stack.ServerTx) (*site.User, bool) {
 }
 
 // Known says which user's phone an emergency call comes from, if its connection has proven that already. It asks for
-// nothing: whoever is not known is served as a stranger.
+// nothing: whoever is not known is served as a stranger. A phone that withholds its number (RFC 3323: From is anonymous) is
+// the one user that its connection has proven; of several it could be any.
 func (s *Server) Known(tx *stack.ServerTx) (*site.User, bool) {
-	user, ok := claimed(s.o.Site(), tx.Request().From().Address.User)
-	if !ok || !proven(tx.Conn(), user) {
-		return nil, false
+	st := s.o.Site()
+	if user, ok := claimed(st, tx.Request().From().Address.User); ok && proven(tx.Conn(), user) {
+		return user, true
 	}
-	return user, true
+	if id, _ := tx.Conn().Get().(*identity); id != nil && len(id.users) == 1 {
+		for name := range id.users {
+			user, ok := st.UserByID(name)
+			return user, ok && proven(tx.Conn(), user)
+		}
+	}
+	return nil, false
 }
 
 // ours reports whether a host name means this site: its domains, or the box's own address.

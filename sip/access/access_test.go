@@ -277,3 +277,32 @@ func TestFailuresAreSlowed(t *testing.T) {
 		t.Errorf("the right password took %v", took)
 	}
 }
+
+// TestKnownForHelp: who calls for help is whoever the connection has proven, even with the number withheld; nobody is asked.
+func TestKnownForHelp(t *testing.T) {
+	d := newDoor(t)
+	p := d.phone("1001")
+	known := func(want string) {
+		t.Helper()
+		if got := p.ask("MESSAGE").Reason; got != want {
+			t.Errorf("From %s: %q; want %q", p.user, got, want)
+		}
+	}
+	known("stranger")
+	p.want(p.register(sha("1001", "secret-a"), contact), 200)
+	for _, from := range []string{"1001", "+12175551001", "anonymous", "1002"} {
+		p.user = from
+		known("alice")
+	}
+	p.user = "1002"
+	p.want(p.proving("INVITE", md("1002", "secret-b")), 200)
+	known("bob")
+	p.user = "anonymous" // one of two: it could be either
+	known("stranger")
+
+	p = d.phone("1001")
+	p.want(p.register(sha("1001", "secret-a"), contact), 200)
+	d.set(func(d *door) { d.site = document(t, "new-secret") })
+	p.user = "anonymous"
+	known("stranger")
+}

@@ -48,7 +48,7 @@ type Options struct {
 	OnLeg func(call, callID string) // a call has a leg with this Call-ID; called before its first message leaves. nil: nobody asks
 
 	SharedKeys bool              // two phones may have each other's SRTP keys; Media must allow it too (shared.go)
-	OnCut      func(call string) // an emergency call of the program's last life, or a callback to it, could not be taken up again
+	OnCut      func(call string) // an emergency call, or a callback to it, was cut off: it could not be taken up again in the program's next life, or a fault ended it
 
 	OnCodecs func(u *site.User, instance string, g711 bool) // a phone's offer has G.711, or not; must be quick
 

@@ -118,7 +118,9 @@ func (c *Call) branchFailed(l *leg, status int, res *sip.Response) {
 		}
 	}
 	c.worst(status)
-	if status >= 600 { // RFC 3261 §16.7 step 5: the user has declined everywhere
+	// RFC 3261 §16.7 step 5: the user has declined everywhere. Whom a callback rings together are several, and one who presses
+	// a key does not speak for who called for help.
+	if status >= 600 && !c.emergency {
 		c.cancelBranches(nil, nil)
 	}
 	if len(c.trying()) > 0 {

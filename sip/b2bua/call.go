@@ -130,6 +130,7 @@ func (c *Call) guard(do func()) {
 		}
 		c.agent.totals.Faults.Add(1)
 		c.log.Error("fault in a call: it is ended", "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
+		running := !c.ended
 		c.endsBy(causeFault, "box")
 		c.state, c.refusal = Over, refusal{status: 500, reason: "Server Internal Error"}
 		defer func() {
@@ -139,6 +140,10 @@ func (c *Call) guard(do func()) {
 		}()
 		c.refuse()
 		c.end()
+		if c.emergency && running {
+			c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the call was cut off by a fault of the program"})
+			c.tellCut()
+		}
 	}()
 	do()
 }

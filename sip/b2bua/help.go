@@ -16,7 +16,7 @@ import (
 // EmergencyEvent is a step of an emergency call or of a callback to one. It is told before the call goes on, so that
 // what is kept of it is kept before an INVITE leaves: the listener must be quick and wait for no disk.
 type EmergencyEvent struct {
-	Call    string // the emergency call's ID; for a callback that of the call that it answers
+	Call    string // the emergency call's ID; for a callback that of the call that it answers, "" for an alarm where none is known
 	Kind    EmergencyKind
 	At      time.Time
 	Facts   *EmergencyFacts // with Recognised
@@ -74,8 +74,12 @@ func (c *Call) note(e EmergencyEvent) {
 		}
 		return
 	}
-	if c.forHelp {
+	switch {
+	case c.forHelp:
 		e.Call = c.id
+		c.agent.o.OnEmergency(e)
+	case e.Kind == AlarmRaised: // of a callback to a number that nobody is pinned to
+		e.ELIN = clip(c.query.Target)
 		c.agent.o.OnEmergency(e)
 	}
 }

@@ -38,6 +38,8 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 		}
 		if u != nil {
 			from = route.FromUser(u)
+		} else if dev, ok := st.DeviceByAddress(tx.Conn().Remote().Addr()); ok {
+			from = route.FromDevice(dev, nil) // no stranger, though it has no password
 		}
 	}
 	if !help && a.tooBrief(tx) {

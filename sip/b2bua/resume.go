@@ -340,6 +340,11 @@ func (c *Call) cut(why string) {
 	c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the call was cut off"})
 	c.endsBy(causeCut, "box")
 	c.feed(inDead, nil, nil)
+	c.tellCut()
+}
+
+// tellCut has the security desk rung for a call that nobody ended.
+func (c *Call) tellCut() {
 	if c.agent.o.OnCut == nil || c.decision.Test {
 		return
 	}

@@ -1,0 +1,126 @@
+package b2bua
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/elin"
+	"holdfast/sip/site"
+)
+
+// TestKnownDeviceWithoutPassword: a site that refuses strangers helps the devices of its document.
+func TestKnownDeviceWithoutPassword(t *testing.T) {
+	refuse := func(d *site.Document) { helpful(d); d.Emergency.RefuseUnknown = true }
+	w := newWorld(t, refuse)
+	a := w.phone("7777")
+	a.send(a.request(sip.INVITE, "7777", "911", offer())).wait(403)
+	w.ended()
+
+	w = newWorld(t, func(d *site.Document) {
+		refuse(d)
+		d.Devices = []site.Device{{ID: "door", Transport: "tcp", Address: "127.0.0.1", Zone: "floor2"}}
+	})
+	a, x := w.phone("7777"), w.sbc("sbc1")
+	o := a.send(a.request(sip.INVITE, "7777", "911", offer()))
+	in := x.incoming(sip.INVITE)
+	if f := in.Request().From().Address.User; f != floorELIN {
+		t.Errorf("the PSAP sees %s", f)
+	}
+	x.answer(in)
+	o.up(nil)
+	x.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestTestEndsNoEmergencyCall: a test by the same phone is no second call for help.
+func TestTestEndsNoEmergencyCall(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911")
+	in := x.incoming(sip.INVITE)
+	in.Reply(180, "Ringing")
+	o.wait(180)
+	c := w.onlyCall()
+	a.conn.Close()
+	w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+	me := *c.caredFor.Load()
+	me.Test = true
+	(&Call{agent: w.agent}).supersede(me)
+	select {
+	case <-x.cancels:
+		t.Error("a test has ended the call for help")
+	case <-time.After(50 * time.Millisecond):
+	}
+	me.Test = false
+	(&Call{agent: w.agent}).supersede(me)
+	x.cancelled().Reply(487, "Request Terminated")
+	w.ended()
+}
+
+// TestOneDeclinesACallback: of those whom a callback rings together one may decline; the others ring on.
+func TestOneDeclinesACallback(t *testing.T) {
+	w := newWorld(t, helpful)
+	x, a, c := w.sbc("sbc1"), w.phone("1001"), w.phone("1003")
+	w.pinBoth("u1001", "u1002")
+	w.phone("1002")
+	cb := x.call(siteELIN, pcmu)
+	first, desk := a.incoming(sip.INVITE), c.incoming(sip.INVITE)
+	first.Reply(603, "Decline")
+	desk.Reply(180, "Ringing")
+	cb.wait(180)
+	select {
+	case <-c.cancels:
+		t.Fatal("the desk is not rung any more")
+	case <-time.After(50 * time.Millisecond):
+	}
+	c.answer(desk, pcmu)
+	cb.up(nil)
+	c.acked()
+	cb.within(sip.BYE, nil).wait(200)
+	c.bye()
+	w.ended()
+}
+
+// pinBoth makes users share the site's ELIN.
+func (w *world) pinBoth(users ...string) {
+	for _, u := range users {
+		w.agent.o.ELINs.Pin(time.Now(), elin.Place{Trunk: "sbc1", ELINs: []string{siteELIN}}, elin.Caller{User: u, CallID: u})
+	}
+}
+
+// TestAlarmOfAnUnknownCallback: nobody is pinned and nobody is there; somebody has to hear of it.
+func TestAlarmOfAnUnknownCallback(t *testing.T) {
+	w := newWorld(t, helpful)
+	x := w.sbc("sbc1")
+	cb := x.call(floorELIN, pcmu)
+	x.incoming(sip.INVITE).Reply(486, "Busy Here") // the desk outside
+	w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+	w.mu.Lock()
+	if e := w.help[len(w.help)-1]; e.Call != "" || e.ELIN != floorELIN {
+		t.Errorf("%+v", e)
+	}
+	w.mu.Unlock()
+	cb.tx.Cancel()
+	cb.wait(487)
+	w.ended()
+}
+
+// TestFaultInAnEmergencyCall: the program's own fault ends no call for help in silence.
+func TestFaultInAnEmergencyCall(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	w.callHelp(a, x)
+	w.onlyCall().post(gotTimer{&timer{do: func() { panic("test") }}})
+	a.bye()
+	x.bye()
+	r := w.ended()
+	w.until(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return slices.Equal(w.cut, []string{r.ID}) })
+	if !slices.Contains(w.kinds(r.ID), AlarmRaised) {
+		t.Errorf("steps %v", w.kinds(r.ID))
+	}
+}
