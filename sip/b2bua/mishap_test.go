@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -91,6 +92,26 @@ func (w *world) pinBoth(users ...string) {
 	for _, u := range users {
 		w.agent.o.ELINs.Pin(time.Now(), elin.Place{Trunk: "sbc1", ELINs: []string{siteELIN}}, elin.Caller{User: u, CallID: u})
 	}
+}
+
+// TestNoticeDisturbsNoCaller: the notice of another's emergency call rings no phone that is in one.
+func TestNoticeDisturbsNoCaller(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o, _ := w.callHelp(a, x)
+	order := RingOrder{ID: "x", User: "u1001", Name: "911", Number: "911", Prompt: EmergencyNotice, RingFor: 100 * time.Millisecond}
+	ring := func() error { return w.agent.Ring(t.Context(), order, func(RingEvent) {}) }
+	if err := ring(); !errors.Is(err, ErrNobodyThere) {
+		t.Errorf("%v", err)
+	}
+	other := w.phone("1001")
+	if err := ring(); !errors.Is(err, ErrNotTaken) {
+		t.Errorf("the user's other phone: %v", err)
+	}
+	other.incoming(sip.INVITE).Reply(487, "Request Terminated")
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
 }
 
 // TestAlarmOfAnUnknownCallback: nobody is pinned and nobody is there; somebody has to hear of it.

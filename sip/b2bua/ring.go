@@ -129,9 +129,10 @@ func (r *ring) run(ctx context.Context, u *site.User) error {
 	}
 }
 
+// ringUser rings the user's phones, but for one that is in an emergency call itself.
 func (r *ring) ringUser(u *site.User) {
 	for _, b := range registrar.Targets(r.agent.o.Bindings(u.ID)) {
-		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches {
+		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches && !r.agent.callsForHelp(conn) {
 			if err := r.invitePhone(u, b, conn); err != nil {
 				r.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			}
