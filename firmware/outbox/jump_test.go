@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -10,11 +11,11 @@ import (
 func TestClockJumps(t *testing.T) {
 	for name, jump := range map[string]time.Duration{"from the past": 3 * 365 * 24 * time.Hour, "into the past": -3 * 365 * 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
-			var passed, ahead time.Duration
+			var passed, ahead atomic.Int64 // nanoseconds; Run reads them, too
 			begun := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			d := newFakeDisk(1)
 			o := Options{SegmentBytes: 500, MaxBytes: 5000, MaxAge: 24 * time.Hour,
-				Now: func() time.Time { return begun.Add(passed + ahead) }, Elapsed: func() time.Duration { return passed }}
+				Now: func() time.Time { return begun.Add(time.Duration(passed.Load() + ahead.Load())) }, Elapsed: func() time.Duration { return time.Duration(passed.Load()) }}
 			put := func(b *Box) {
 				t.Helper()
 				if _, err := b.Append(t.Context(), "call", make([]byte, 300)); err != nil {
@@ -31,7 +32,7 @@ func TestClockJumps(t *testing.T) {
 				t.Fatalf("before: %+v", s)
 			}
 			b, stop = started(t, d, o)
-			ahead += jump
+			ahead.Add(int64(jump))
 			put(b)
 			if s := b.Stats(); s.Pending != 3 || s.Expired != 0 {
 				t.Errorf("after the jump: %+v", s)
@@ -44,7 +45,7 @@ func TestClockJumps(t *testing.T) {
 					t.Errorf("after a restart: %+v", s)
 				}
 			}
-			ahead -= 2 * jump // while it was off: nobody saw it
+			ahead.Add(int64(-2 * jump)) // while it was off: nobody saw it
 			b, stop = started(t, d, o)
 			put(b)
 			stop()
@@ -53,7 +54,7 @@ func TestClockJumps(t *testing.T) {
 			if s := b.Stats(); s.Pending != 4 || s.Expired != 0 {
 				t.Errorf("after a jump while it was off: %+v", s)
 			}
-			passed += 48 * time.Hour
+			passed.Add(int64(48 * time.Hour))
 			b, stop = started(t, d, o)
 			stop()
 			if s := b.Stats(); s.Pending != 0 {
