@@ -1,6 +1,7 @@
 package branch
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,9 @@ type Person struct {
 	Phone     *phone.Phone
 	behaviour atomic.Pointer[ua.Behaviour]
 }
+
+// CallerID is the number that the outside sees: the person's own, else the site's.
+func (p *Person) CallerID() string { return cmp.Or(p.BYOC, MainNumber) }
 
 // Behave sets how the phone takes its next calls; the zero Behaviour is the usual one, a short ring and an answer.
 func (p *Person) Behave(b ua.Behaviour) { p.behaviour.Store(&b) }

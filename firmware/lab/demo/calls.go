@@ -242,10 +242,10 @@ func (s *story) dialOut(ctx context.Context, n *script.Notes, from, dialled, num
 	if err != nil {
 		return err
 	}
-	if wrong := sbc.Inspect(b, number, p.BYOC); len(wrong) > 0 {
+	if wrong := sbc.Inspect(b, number, p.CallerID()); len(wrong) > 0 {
 		return fmt.Errorf("the SBC objects: %s", strings.Join(wrong, "; "))
 	}
-	n.Saw("to %s as %s", number, p.BYOC)
+	n.Saw("to %s as %s", number, p.CallerID())
 	if err := both(ctx, a, b); err != nil {
 		return err
 	}
