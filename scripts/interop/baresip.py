@@ -29,6 +29,8 @@ class Baresip(Phone):
                    'answermode=%s;audio_codecs=%s;mediaenc=srtp-mand\n' %
                    (a.user, a.aor, a.user, a.password, a.server, a.expires, "auto" if self.answer else "manual", CODECS[self.codec]))
         self.write("contacts", "")
+        # Its instance: a phone is the same one after it was started anew.
+        self.write("uuid", "00000000-0000-4000-8000-%012d" % int(re.sub(r"\D", "", a.user) or 1))
         lines = ["poll_method epoll", "sip_listen %s:5060" % self.host.ip, "sip_certificate " + a.cert.pem, "sip_cafile " + a.ca,
                  "call_local_timeout 60", "call_max_calls 8", "audio_buffer 20-160", "audio_player aubridge,sink",
                  "audio_source aufile," + self.tone, "audio_alert aubridge,alert", "ausrc_srate 8000", "ausrc_channels 1",

@@ -1,8 +1,13 @@
 """What suites share that have a box, an SBC with the PSTN behind it, and phones of some users."""
 
+import re
+
 import box
+import calls
 import pki
 import sipp
+import tone
+import wire
 from harness import Suite, expect, until
 from phone import Account
 
@@ -24,12 +29,14 @@ class Branch(Suite):
         self.sbc = sipp.Sbc(self.lan[60], self.folder("sbc"), self.ca.crt, self.sbc_cert)
         self.on_close(self.sbc.stop)
         self.sbc.start()
-        doc = box.document([box.person(u) for u in self.users], [box.trunk("sbc", self.sbc, "sbc.test")])
-        self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, server, settings=self.settings)
+        self.box = box.Box(self.run, self.lan[10], self.folder("box"), self.document(), self.ca.crt, server, settings=self.settings)
         self.on_close(self.box.stop)
         self.box.start()
         self.box.serving()
         until("the trunk is up", 15, lambda: self.box.trunks().get("sbc"), 0.2)
+
+    def document(self):
+        return box.document([box.person(u) for u in self.users], [box.trunk("sbc", self.sbc, "sbc.test")])
 
     def logs(self):
         return [self.box.log] if hasattr(self, "box") else []
@@ -42,6 +49,22 @@ class Branch(Suite):
         h = p.heard(hz)
         expect(h.seconds >= seconds, "%s should have heard %d Hz for at least %.1f s: %s" % (p, hz, seconds, h))
         return h.seconds
+
+    def sbc_hears(self, sniffer, seen, hz):
+        """What the SBC heard from the box under the key of the box's offer (the newest, should it have offered twice)."""
+        offers = [m for m in seen if m.received and m.line("a=crypto")]
+        keys = [re.search(r"AES_CM_128_HMAC_SHA1_80 inline:(\S+)", "\n".join(m.line("a=crypto"))).group(1) for m in offers]
+        expect(keys, "the box gave the SBC no key")
+        packets = [p for p in sniffer.packets() if p.source[0] == self.box.host.ip and p.target[0] == self.lan[60].ip]
+        samples, bad = wire.sound(packets, keys)
+        heard = tone.Heard(samples, hz)
+        expect(heard.ok(calls.ENOUGH), "the PSTN should have heard %d Hz: %s (%d packets, %d of them not authentic)" % (hz, heard, len(packets), bad))
+        return heard
+
+    def invite(self, number, since):
+        invites = [m for m in self.sbc.received("INVITE", since) if number in m.first]
+        expect(invites, "no INVITE for %s came to the SBC" % number)
+        return invites[0]
 
     def gone(self, p, since, why):
         expect(p.wait("down", 8, since), "%s should be out of the call: %s" % (p, why))

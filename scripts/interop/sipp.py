@@ -230,9 +230,9 @@ class Sbc(Sipp):
 class Caller(Sipp):
     """One call from the PSTN through the SBC to the box's trunk side."""
 
-    def start(self, box, to, caller="+14155559876", hold=4.0, port=5065, reliable=False):
+    def start(self, box, to, caller="+14155559876", hold=4.0, port=5065, reliable=False, headers=()):
         talk = lambda request: ['<pause milliseconds="%d"/>' % (1000 * hold), request("BYE", 3), '<recv response="200"/>']
-        return self.call(box, to, caller, port, 30, talk, reliable)
+        return self.call(box, to, caller, port, 30, talk, reliable, headers)
 
     def call(self, box, to, caller, port, seconds, talk, reliable=False, headers=()):
         self.launch(self.scenario(to, caller, talk, reliable, headers), port, box, "-t", "l1", "-min_rtp_port", "31000", "-max_rtp_port", "31999",

@@ -19,22 +19,6 @@ class Trunk(Branch):
     hosts = (10, 21, 22, 60)
     users = {"1001": 440, "1002": 440}
 
-    def sbc_hears(self, sniffer, seen, hz):
-        """What the SBC heard from the box under the key of the box's offer (the newest, should it have offered twice)."""
-        offers = [m for m in seen if m.received and m.line("a=crypto")]
-        keys = [re.search(r"AES_CM_128_HMAC_SHA1_80 inline:(\S+)", "\n".join(m.line("a=crypto"))).group(1) for m in offers]
-        expect(keys, "the box gave the SBC no key")
-        packets = [p for p in sniffer.packets() if p.source[0] == self.box.host.ip and p.target[0] == self.lan[60].ip]
-        samples, bad = wire.sound(packets, keys)
-        heard = tone.Heard(samples, hz)
-        expect(heard.ok(calls.ENOUGH), "the PSTN should have heard %d Hz: %s (%d packets, %d of them not authentic)" % (hz, heard, len(packets), bad))
-        return heard
-
-    def invite(self, number, since):
-        invites = [m for m in self.sbc.received("INVITE", since) if number in m.first]
-        expect(invites, "no INVITE for %s came to the SBC" % number)
-        return invites[0]
-
     @case("PSTN out: E.164, the user's carrier number as caller, early offer with SRTP, tones at both ends")
     def out(self):
         since, number = len(self.sbc.messages()), sipp.number(sipp.ANSWERS)
