@@ -1,12 +1,10 @@
 """Calls between real phones and the PSTN through SIPp as the on-site SBC, over TLS and SRTP."""
 
-import re
 import time
 
 import box
 import calls
 import sipp
-import tone
 import wire
 from baresip import Baresip
 from branch import Branch
