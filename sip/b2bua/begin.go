@@ -29,7 +29,7 @@ func (c *Call) begin() {
 	}
 	c.log.Info("call", "from", c.caller.aor(), "to", c.query.Target, "kind", c.decision.Kind.String())
 	if c.decision.Kind != route.Reject {
-		c.media = c.agent.o.Media.Open(c.id, MediaOptions{Emergency: c.emergency})
+		c.media = c.agent.o.Media.Open(c.id, MediaOptions{Emergency: c.emergency && !c.modest})
 		if r := c.readOffer(); r.status != 0 {
 			c.refusal = r
 			c.endsBy(causeRefused, "box")

@@ -35,6 +35,8 @@ type Call struct {
 	caredFor  atomic.Pointer[elin.Caller] // that caller
 	helpFlow  atomic.Uint64               // the connection of an emergency caller's phone, read by other calls
 	ringsAt   atomic.Pointer[string]      // the user whose phones ring, read by who wants to pick up
+	helpFrom  string                      // who calls for help, for their share of the reserve; never changes
+	modest    bool                        // an emergency call without a claim to others' room; never changes
 
 	site      *site.Site // the document when the call began; a reload does not touch it
 	origin    route.Origin

@@ -69,7 +69,7 @@ func (a *Agent) Drill(ctx context.Context, o DrillOrder, say func(DrillStep)) er
 	c.caller = a.drillPhone(c, u)
 	c.legs = []*leg{c.caller}
 	c.invite = stack.Past(c.pastInvite())
-	c.media = a.o.Media.Open(c.id, MediaOptions{Emergency: true})
+	c.media = a.o.Media.Open(c.id, MediaOptions{})
 	d := &drill{Call: c, order: o, ctx: ctx, say: say}
 	defer d.tidy()
 	return d.run()

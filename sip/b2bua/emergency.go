@@ -15,7 +15,32 @@ import (
 func (c *Call) dialsEmergency() bool { return c.decision.Kind == route.Emergency }
 
 // preempts reports whether the call may end ordinary ones: a test call never does.
-func (c *Call) preempts() bool { return c.emergency && !c.decision.Test }
+func (c *Call) preempts() bool { return c.emergency && !c.decision.Test && !c.modest }
+
+// claims is how many emergency calls of one caller at a time may use the reserve and end ordinary calls: more than one,
+// since a phone may try again before its first call is seen to have ended, and a user may have several phones; few,
+// since one stuck or hostile phone must not take what the next caller in need lives on. The others are served if there
+// is room.
+const claims = 3
+
+// claimant names a caller for that: the user, and of a phone of nobody the address.
+func claimant(from route.Origin, conn *stack.Conn) string {
+	if from.User != nil {
+		return "user " + from.User.ID
+	}
+	return conn.Remote().Addr().String()
+}
+
+// claimed reports whether a caller has all the emergency calls with a claim that it may have. a.mu is held.
+func (a *Agent) claimed(from string) bool {
+	n := 0
+	for _, c := range a.calls {
+		if c.helpFrom == from && !c.modest {
+			n++
+		}
+	}
+	return n >= claims
+}
 
 // passOn leaves a trunk whose answer cannot be used, such as a 2xx without SDP, for the next one.
 func (c *Call) passOn(l *leg) {

@@ -138,6 +138,60 @@ func TestPreemption(t *testing.T) {
 	w.ended()
 }
 
+// TestClaimsOfOneCaller: one phone's further calls for help are served, but end nobody's call and use no reserve.
+func TestClaimsOfOneCaller(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1]; d.Trunks[0].MaxCalls = 4 + claims })
+	a, b, x := w.phone("1001"), w.phone("1002"), w.sbc("sbc1")
+	reserve := func() bool {
+		w.media.mu.Lock()
+		defer w.media.mu.Unlock()
+		return w.media.opened.Emergency
+	}
+	up := func(u *ua, to string, want bool) {
+		o := u.call(to)
+		x.answer(x.incoming(sip.INVITE))
+		o.up(nil)
+		x.acked()
+		if reserve() != want {
+			t.Errorf("%s: may use the reserve: %v", to, !want)
+		}
+	}
+	up(b, "912175550142", false)
+	up(b, "912175550143", false)
+	up(a, "933", false)
+	for range claims {
+		up(a, "911", true)
+	}
+	up(a, "911", false) // there is room
+	w.agent.mu.Lock()
+	var last *Call
+	for _, c := range w.agent.calls {
+		if c.modest && !c.decision.Test {
+			last = c
+		}
+	}
+	w.agent.mu.Unlock()
+	if victim, ok := last.takeTrunk(last.site.Trunks()[0]); ok || victim != nil {
+		t.Errorf("a place on a full trunk: %v, %v", victim, ok)
+	}
+	// Somebody else in need still finds what is kept for them.
+	second := b.call("911")
+	for range 2 {
+		tx := <-x.requests
+		if tx.Request().Method == sip.INVITE {
+			x.answer(tx)
+		} else {
+			tx.Reply(200, "OK")
+		}
+	}
+	b.bye()
+	second.up(nil)
+	x.acked()
+	if r := w.ended(); r.Cause != causePreempted || !reserve() {
+		t.Errorf("ended %+v, reserve %v", r, reserve())
+	}
+}
+
 // TestTestCallNeverPreempts: 933 waits its turn.
 func TestTestCallNeverPreempts(t *testing.T) {
 	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1]; d.Trunks[0].MaxCalls = 1 })

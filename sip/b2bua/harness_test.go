@@ -586,6 +586,7 @@ func (f *fakeTrunks) Up(id string) bool {
 
 // fakeMedia records what calls ask of the relay.
 type fakeMedia struct {
+	opened   MediaOptions // of the newest session
 	mu       sync.Mutex
 	open     int
 	noPorts  bool
@@ -616,9 +617,10 @@ type fakeLeg struct {
 	closed bool
 }
 
-func (m *fakeMedia) Open(string, MediaOptions) MediaSession {
+func (m *fakeMedia) Open(_ string, o MediaOptions) MediaSession {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.opened = o
 	m.open++
 	s := &fakeSession{m: m, events: make(chan MediaEvent, 4)}
 	m.sessions = append(m.sessions, s)

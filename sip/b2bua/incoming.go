@@ -111,7 +111,11 @@ func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q 
 	c.log = a.log.With("call", c.id)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.stop || len(a.calls) >= a.o.MaxCalls && !c.emergency {
+	if d.Kind == route.Emergency {
+		c.helpFrom = claimant(from, tx.Conn())
+		c.modest = d.Test || a.claimed(c.helpFrom)
+	}
+	if a.stop || len(a.calls) >= a.o.MaxCalls && (!c.emergency || c.modest) {
 		return nil
 	}
 	a.calls[c.id] = c

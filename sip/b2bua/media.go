@@ -14,7 +14,7 @@ type Media interface {
 
 // MediaOptions of one session.
 type MediaOptions struct {
-	Emergency bool // may use the reserved ports; silence is reported as a warning only
+	Emergency bool // may use the reserved ports
 }
 
 // Side says towards whom a media leg faces; it selects the local address.
