@@ -284,7 +284,8 @@ func TestUrgent(t *testing.T) {
 		"a phone's call to an ELIN":  {phone, a.request(sip.INVITE, "1001", siteELIN, nil), false},
 		"911 from a trunk":           {sbc, x.request(sip.INVITE, "psap", "911", nil), false},
 		"a call to a number":         {sbc, x.request(sip.INVITE, "psap", "+12175551002", nil), false},
-		"the same, says the trunk":   {sbc, marked(x.request(sip.INVITE, "psap", "+12175551002", nil)), true},
+		"the same, says the trunk":   {sbc, marked(x.request(sip.INVITE, "psap", "+12175551002", nil)), false},
+		"to the main number":         {sbc, marked(x.request(sip.INVITE, "psap", w.agent.o.Site().Doc().Site.MainNumber, nil)), true},
 		"says a phone":               {phone, marked(a.request(sip.INVITE, "1001", "1002", nil)), false},
 		"a dialog that there is not": {phone, tagged(a.request(sip.BYE, "1001", "911", nil)), false},
 	} {

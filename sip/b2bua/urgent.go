@@ -26,7 +26,7 @@ func (a *Agent) Urgent(c *stack.Conn, req *sip.Request) bool {
 		return help
 	}
 	_, known := st.ELIN(number)
-	return known || len(a.pinned(number).Callers) > 0 || strings.EqualFold(strings.TrimSpace(priority(req)), "psap-callback")
+	return known || len(a.pinned(number).Callers) > 0 || strings.EqualFold(strings.TrimSpace(priority(req)), "psap-callback") && route.MainNumber(st, number)
 }
 
 // send starts a transaction of the call; an emergency call's has a place beyond the stack's limit.

@@ -19,8 +19,9 @@ const (
 )
 
 // callback is a call from a trunk to an ELIN: somebody who was asked for help calls back. It is served in every mode,
-// past do-not-disturb, forwarding and hours. A number that the document has lost is an ELIN as long as a pin lives. To
-// a number that is none a call is a callback if the trunk says so: a call for help may have gone out under it.
+// past do-not-disturb, forwarding and hours. A number that the document has lost is an ELIN as long as a pin lives. A call
+// to a main number is a callback if the trunk says so: a call for help may have gone out under it. To any other number the
+// mark counts nothing: a carrier may let it through from anybody.
 func (c *call) callback(dialled string) (Decision, bool) {
 	forms := c.e164(dialled)
 	for _, n := range forms {
@@ -30,11 +31,22 @@ func (c *call) callback(dialled string) (Decision, bool) {
 			return c.calledBack(n, pins, owner), true
 		}
 	}
-	if !c.query.PSAPCallback {
+	if !c.query.PSAPCallback || !MainNumber(c.site, dialled) {
 		return Decision{}, false
 	}
 	u, _ := c.did(dialled)
 	return c.calledBack(dialled, elin.Callback{}, u), true
+}
+
+// MainNumber reports whether a trunk's target is a number that an emergency call without an ELIN shows: the site's main
+// number or a trunk's.
+func MainNumber(st *site.Site, dialled string) bool {
+	for _, n := range (&call{site: st}).e164(dialled) {
+		if n == st.Doc().Site.MainNumber || slices.ContainsFunc(st.Trunks(), func(t *site.Trunk) bool { return t.MainNumber == n }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *call) calledBack(number string, pins elin.Callback, owner *site.User) Decision {

@@ -113,9 +113,6 @@ func TestCallback(t *testing.T) {
 		{"the document has lost the ELIN", everybody, []string{lostELIN + " alice/x"}, lostELIN, false, []string{"alice=x", "alice-x", "reception"}},
 		{"no ELIN: marked calls to the main number", everybody, []string{main + " alice/x"}, main, true, []string{"alice=x", "alice-x", "reception"}},
 		{"marked, no pin", everybody, nil, main, true, []string{"reception", outside, "480"}},
-		{"marked, a user's number: past do-not-disturb", everybody, nil, "+12175551004", true, []string{"dave reception", outside, "480"}},
-		{"marked, nobody's number", everybody, nil, "+12175551999", true, []string{"reception", outside, "480"}},
-		{"marked, nonsense", everybody, nil, "anonymous", true, []string{"reception", outside, "480"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := Query{From: FromTrunk(s.Trunks()[1]), Scheme: "sip", Target: tt.target, Host: "example.org",
@@ -177,6 +174,9 @@ func TestWhatIsNoCallback(t *testing.T) {
 		{"a phone that says it is the PSAP", Query{From: FromUser(user(t, s, "alice")), Target: "1002", PSAPCallback: true}, 503},
 		{"a stranger that says it is the PSAP", Query{Target: "1002", PSAPCallback: true}, 403},
 		{"an unmarked call to the main number, though somebody called for help under it", Query{From: trunk, Target: main}, 480},
+		{"marked, a user's number", Query{From: trunk, Target: "+12175551004", PSAPCallback: true}, 480},
+		{"marked, nobody's number", Query{From: trunk, Target: "+12175551999", PSAPCallback: true}, 480},
+		{"marked, nonsense", Query{From: trunk, Target: "anonymous", PSAPCallback: true}, 480},
 		{"a number of nobody", Query{From: trunk, Target: "+12175551999"}, 480},
 	} {
 		tt.q.Scheme = "sip"
