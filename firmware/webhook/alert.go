@@ -59,10 +59,16 @@ func For(e emergency.Emergency, s emergency.Step, box, site string) (Alert, bool
 		return Alert{}, false
 	}
 	return Alert{
-		Key: fmt.Sprintf("%s-%d", e.ID, s.Seq), Event: event, Update: s.Kind != emergency.Recognised, At: s.At, Box: box, Site: site, Call: e.ID, Title: e.Display(), Text: s.Text,
+		Key: key(e, s), Event: event, Update: s.Kind != emergency.Recognised, At: s.At, Box: box, Site: site, Call: e.ID, Title: e.Display(), Text: s.Text,
 		Dialled: e.Dialled, Caller: e.Caller, Place: e.Place, Address: e.Address, Callback: e.ELIN, Trunk: e.Trunk,
 		Began: e.At, Answered: e.Answered, Ended: e.Ended, Acknowledged: e.Acknowledged,
 	}, true
+}
+
+// key names a step for ever. Its number alone does not: after a power cut that the card has not kept up with, the numbers
+// of the steps that it lost are given again.
+func key(e emergency.Emergency, s emergency.Step) string {
+	return fmt.Sprintf("%s-%d-%s-%x", e.ID, s.Seq, s.Kind, s.At.UnixMilli())
 }
 
 // encode is the alert as it is kept and sent.

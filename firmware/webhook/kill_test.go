@@ -123,8 +123,8 @@ func TestKilled(t *testing.T) {
 			cancel()
 			group.Wait()
 			var want []string
-			for seq := range len(e.Steps) {
-				want = append(want, fmt.Sprintf("c1-%d", seq+1))
+			for _, s := range e.Steps {
+				want = append(want, key(e, s))
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
