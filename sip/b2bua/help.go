@@ -91,8 +91,8 @@ func (c *Call) helper() elin.Caller {
 	if who.Binding == "" {
 		who.Binding = l.dlg.target.String()
 	}
-	if dev := c.callerDevice(); dev != nil {
-		who.Device = dev.ID
+	if dev := c.callerDevice(); dev != nil && (l.user != nil || dev.Address == l.source.String()) {
+		who.Device = dev.ID // else it is only what a stranger says, and must not move another caller's pin
 	}
 	if z := c.site.Place(c.callerDevice(), l.user).Zone; z != nil {
 		who.Place = z.Name
@@ -103,9 +103,11 @@ func (c *Call) helper() elin.Caller {
 	return who
 }
 
-// callerDevice is the device of the site document that calls; nil if it names none.
+// callerDevice is the device of the site document that calls; nil if it names none. A user who says that it calls from
+// another user's device does not get its place.
 func (c *Call) callerDevice() *site.Device {
-	if d, ok := c.site.DeviceByInstance(c.caller.instance); ok && c.caller.instance != "" {
+	if d, ok := c.site.DeviceByInstance(c.caller.instance); ok && c.caller.instance != "" &&
+		(d.User == "" || c.caller.user == nil || d.User == c.caller.user.ID) {
 		return d
 	}
 	if d, ok := c.site.DeviceByAddress(c.caller.source); ok {
