@@ -18,6 +18,7 @@ type reliable struct {
 	seq   uint32        // the last RSeq
 	res   *sip.Response // awaits its PRACK
 	next  *sip.Response // is sent after that
+	late  bool          // the 2xx overtook the last one, whose PRACK may still come
 	told  bool          // the answer to the caller's offer was in one that was acknowledged
 	timer *timer
 	then  func() // the 2xx, which may not overtake an answer
@@ -84,7 +85,8 @@ func (c *Call) forgetReliable() {
 	c.reliable = reliable{seq: c.reliable.seq}
 }
 
-// whenPracked runs f once no answer awaits its PRACK (RFC 3262 §3). A mere ringing need not be waited for.
+// whenPracked runs f once no answer awaits its PRACK (RFC 3262 §3). A mere ringing need not be waited for, but its PRACK
+// may still come.
 func (c *Call) whenPracked(f func()) {
 	r := &c.reliable
 	r.next = nil
@@ -93,6 +95,7 @@ func (c *Call) whenPracked(f func()) {
 		return
 	}
 	r.timer.stop()
+	r.late = r.res != nil
 	r.res = nil
 	f()
 }
@@ -107,13 +110,13 @@ func (c *Call) pracked(l *leg, tx *stack.ServerTx) {
 	}
 	invite := c.invite.Request().CSeq()
 	want := []string{strconv.FormatUint(uint64(r.seq), 10), strconv.FormatUint(uint64(invite.SeqNo), 10), string(sip.INVITE)}
-	if got := strings.Fields(h.Value()); l != c.legs[0] || r.res == nil || strings.Join(got, " ") != strings.Join(want, " ") {
+	if got := strings.Fields(h.Value()); l != c.legs[0] || r.res == nil && !r.late || strings.Join(got, " ") != strings.Join(want, " ") {
 		tx.Reply(481, "No Such Provisional Response")
 		return
 	}
 	r.timer.stop()
-	r.told = r.told || len(r.res.Body()) > 0
-	r.res = nil
+	r.told = r.told || r.res != nil && len(r.res.Body()) > 0
+	r.res, r.late = nil, false
 	if len(tx.Request().Body()) > 0 {
 		c.offerEarly(l, tx)
 	} else {

@@ -154,8 +154,10 @@ func TestRequiredReliableRinging(t *testing.T) {
 	}
 	b.answer(in, pcmu)
 	o.early(res)
-	o.finish() // an answer need not wait for the PRACK of a mere 180
+	o.finish() // an answer need not wait for the PRACK of a mere 180,
 	b.acked()
+	o.prack(res, nil).wait(200) // which may come after it (RFC 3262 section 3)
+	o.prack(res, nil).wait(481)
 	o.within(sip.BYE, nil).wait(200)
 	b.bye()
 	w.ended()
