@@ -110,6 +110,42 @@ class Emergency(Branch):
     def baresip(self):
         return self.dials(OpusFirst, "1002")
 
+    def held(self, engine, user, insists):
+        """A phone puts 911 on hold and hands it on: the PSAP is told of neither, and hears it. A phone that insists on its hold is heard again
+        when its user takes the call back."""
+        with self.phone(engine, user) as p:
+            calls.registered(p)
+            since = len(self.sbc.messages())
+            at, _ = self.help(p, "911")
+            time.sleep(1)
+            p.hold()
+            time.sleep(1.5)
+            if insists:
+                until("the hold is on record", 5, lambda: any("put the call aside" in s.get("text", "") for s in self.record()["steps"]))
+                p.resume()
+                time.sleep(1)
+            else:
+                p.transfer(DESK)
+                time.sleep(1)
+            with wire.Sniffer(self.lan[60], self.folder(p.dir + "/to-psap")) as there, wire.Sniffer(p.host, self.folder(p.dir + "/to-phone")) as here:
+                time.sleep(calls.PLAY)
+            self.alive((p, at))
+            told = [m for m in self.sbc.messages()[since:] if m.received and (m.first.startswith(("BYE", "REFER")) or
+                                                                              re.search(r"a=(sendonly|recvonly|inactive)", m.body))]
+            expect(not told, "the PSAP was told:\n" + (told[0].text if told else ""))
+            packets = [q for q in here.packets() if q.source[0] == self.box.host.ip and q.target[0] == p.host.ip]
+            expect(len(packets) > 50 * calls.ENOUGH, "%s got %d packets in %.0f s" % (p, len(packets), calls.PLAY))
+            self.ends(p, since)
+        return "the PSAP heard %.1f s of %.0f" % (self.sbc_hears(there, self.sbc.messages()[since:], p.hz).seconds, calls.PLAY)
+
+    @case("linphone puts 911 on hold and hands it on: refused, and both hear each other on, without a word to the PSAP")
+    def held_linphone(self):
+        return self.held(AnyCodec, "1001", insists=False)
+
+    @case("baresip puts 911 on hold and takes it back: the PSAP hears it again, and was told nothing")
+    def held_baresip(self):
+        return self.held(OpusFirst, "1002", insists=True)
+
     def calls_back(self, number, rings, silent):
         marks = rings.mark(), silent.mark()
         c = sipp.Caller(self.lan[60], "%s/psap-%s" % (self.case_dir, number), self.ca.crt, self.sbc_cert)

@@ -237,7 +237,7 @@ func (c *Call) settleLate(d *sdp.Description) error {
 		return err
 	}
 	c.caller.codecs, c.caller.ours = g.B, g.Ours
-	return errors.Join(c.caller.apply(c.callee.peer.Direction), c.callee.apply(d.Direction))
+	return errors.Join(c.caller.apply(c.callee.peer.Direction), c.callee.apply(c.direction(c.caller)))
 }
 
 // await sends a 2xx again until its ACK comes, at T1 doubling to T2, for 64*T1 (RFC 3261 §13.3.1.4; over TLS too).

@@ -72,6 +72,7 @@ type Call struct {
 	skipped   map[string]bool   // or since they took long to connect
 	redialled map[string]bool   // or since their connection fell
 	invited   bool              // the emergency call's first INVITE is on a trunk
+	holds     bool              // an emergency caller's phone insists on a hold: it was told
 	changing  bool              // a re-INVITE is under way on either side
 	queued    []func()          // what waits for its end
 	settled   []func()          // what waits for an ACK with an answer

@@ -109,6 +109,9 @@ func (c *Call) refreshTarget(l *leg, req *sip.Request) {
 // offerWithin handles a re-INVITE, or an UPDATE with an offer: a new address, key or direction of one side. The other
 // side is asked only when it is concerned: the direction changes, or the codec in use is no longer offered.
 func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
+	if c.refusesHold(l, tx) {
+		return
+	}
 	far := c.other(l)
 	if far != nil && far.owes && !c.changing && l.onAck == nil && len(c.settled) < maxSettled {
 		// What the far side has is only settled by the answer in its ACK, which is on its way.
@@ -140,15 +143,11 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 		tx.Reply(488, "SRTP Required")
 		return
 	}
-	if c.locked(l) && d.Direction != sdp.SendRecv {
-		tx.Reply(403, "Not During an Emergency Call")
-		return
-	}
 	if far == nil && !keeps {
 		tx.Reply(488, "Not Now")
 		return
 	}
-	same := keeps && l.peer != nil && d.Direction == l.peer.Direction && (!sharing(l, far) || l.repeats(d))
+	same := keeps && l.peer != nil && d.Direction == c.direction(l) && (!sharing(l, far) || l.repeats(d))
 	if far == nil || same {
 		c.acceptWithin(l, far, tx, d, nil)
 		return
@@ -233,14 +232,14 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 	}
 	dir := sdp.SendRecv
 	if far != nil {
-		dir = far.peer.Direction
+		dir = c.direction(far)
 	}
 	body, err := l.answer(dir)
 	if err == nil {
 		err = l.apply(dir)
 	}
 	if err == nil && far != nil {
-		err = far.apply(l.peer.Direction)
+		err = far.apply(c.direction(l))
 	}
 	if err != nil {
 		c.log.Error("media change", "leg", l.name, "err", err)
@@ -260,7 +259,7 @@ func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description,
 func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 	dir := sdp.SendRecv
 	if far != nil {
-		dir = far.peer.Direction
+		dir = c.direction(far)
 	}
 	body, err := l.offerCodecs(l.codecs.Codecs(), dir)
 	if err != nil {
@@ -276,9 +275,6 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 		if r.status != 0 {
 			return // no answer: what was in force stays (some peers probe so)
 		}
-		if c.locked(l) {
-			d.Direction = sdp.SendRecv // an emergency call cannot be put aside
-		}
 		g, err := sdp.Agree(l.offer, l.offer, d.Codecs)
 		if err == nil {
 			err = l.takeAnswer(d)
@@ -290,7 +286,10 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 		l.codecs, l.ours = g.B, g.Ours
 		l.apply(dir)
 		if far != nil && !far.over {
-			far.apply(l.peer.Direction)
+			far.apply(c.direction(l))
+		}
+		if c.locked(l) && d.Direction != sdp.SendRecv {
+			c.talkOn(l)
 		}
 	})
 }

@@ -165,7 +165,7 @@ func (c *Call) invites(l *leg, conn *stack.Conn) error {
 // callerDirection is what the callee is offered: the caller's own direction. Who is transferred to hears and is heard.
 func (c *Call) callerDirection() sdp.Direction {
 	if c.moving == nil && c.caller.peer != nil {
-		return c.caller.peer.Direction
+		return c.direction(c.caller)
 	}
 	return sdp.SendRecv
 }

@@ -243,6 +243,7 @@ func TestEmergencyLocks(t *testing.T) {
 	o.up(nil)
 	x.acked()
 	o.within(sip.INVITE, directed(sdp.SendOnly, pcmu)).wait(403)
+	a.resounds(sdp.SendRecv)
 	s, _ := w.media.last()
 	s.events <- MediaEvent{Leg: s.legs[0], Silent: true, For: time.Hour}
 	o.within(sip.UPDATE, nil).wait(200) // still up, and nobody was probed

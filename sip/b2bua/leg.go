@@ -92,6 +92,7 @@ type leg struct {
 	foreign  bool       // send is another peer's key: the box never seals with it
 	lent     sdp.Crypto // the caller's key, as offered to the leg
 	due      *tune      // waits for a key of the box's own
+	asked    bool       // to go on with its sound (hold.go)
 	misled   bool       // the peer has accepted a key that the box does not know to be in force
 	keyTries int        // of giving it another key
 	keyPause bool       // before the next

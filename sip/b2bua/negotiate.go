@@ -183,7 +183,7 @@ func (l *leg) apply(other sdp.Direction) error {
 		Codec: l.codecs.Audio.Name,
 		Event: Payload{l.codecs.Event.Type, l.codecs.Event.Clock}, RecvEvent: Payload{l.ours.Event.Type, l.ours.Event.Clock},
 		CN:          l.codecs.Noise.Clock != 0,
-		ToPeer:      p.Direction.Receives() && other.Sends(),
+		ToPeer:      l.call.direction(l).Receives() && other.Sends(),
 		FromPeer:    p.Direction == sdp.SendRecv && other.Receives(), // who holds, and who is held, may well be silent
 		FixedSource: l.plainOK && l.recv.Suite == "", Shared: l.foreign,
 	}

@@ -134,6 +134,9 @@ func (c *Call) pracked(l *leg, tx *stack.ServerTx) {
 // offerEarly answers an offer within an early dialog (UPDATE, RFC 3311 §5.2, or PRACK): another address or key of one
 // side. Nothing is passed on: who would have to agree is still ringing.
 func (c *Call) offerEarly(l *leg, tx *stack.ServerTx) {
+	if c.refusesHold(l, tx) {
+		return
+	}
 	var far *leg
 	switch {
 	case c.early == nil:

@@ -222,7 +222,7 @@ func (c *Call) takeRefreshed(l *leg, res *sip.Response) {
 	}
 	l.codecs, l.ours = g.B, g.Ours
 	if far := c.other(l); far != nil && far.peer != nil {
-		l.apply(far.peer.Direction)
-		far.apply(l.peer.Direction)
+		l.apply(c.direction(far))
+		far.apply(c.direction(l))
 	}
 }

@@ -213,7 +213,7 @@ func (c *Call) bridgeParties(x, r *leg) error {
 	c.quiet(r)
 	r.keyPause = false // if it took no key while it was alone, it is asked once more
 	c.media.Connect(x.media, r.media)
-	return errors.Join(x.apply(r.peer.Direction), r.apply(x.peer.Direction))
+	return errors.Join(x.apply(c.direction(r)), r.apply(c.direction(x)))
 }
 
 // keep ends a transfer that brought nobody: the transferor hears why and has its party still.
