@@ -24,6 +24,7 @@ import (
 type Options struct {
 	Name        string // of the box, which everybody may know
 	Listen      []netip.AddrPort
+	More        func() []netip.AddrPort // addresses that come and go, asked again and again; nil: none
 	Certificate func() *tls.Certificate // asked for with each connection
 	Accounts    *account.Store
 	Box         Box
@@ -94,36 +95,13 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, at := range s.o.Listen {
 		group.Go(func() error { s.listen(ctx, srv, doors, at); return nil })
 	}
+	if s.o.More != nil {
+		group.Go(func() error { s.follow(ctx, srv, doors); return nil })
+	}
 	group.Go(func() error { s.live.run(ctx); return nil })
 	group.Go(func() error { s.sample(ctx); return nil })
-	group.Go(func() error { <-ctx.Done(); return srv.Close() })
+	group.Go(func() error { <-ctx.Done(); srv.Close(); return nil }) // it tells only of listeners that are closed already
 	return group.Wait()
-}
-
-// listenAgain is the pause after an address was not to be had.
-const listenAgain = 10 * time.Second
-
-// listen serves at one address until ctx ends. One that is not there, or not yet, keeps nobody from the others.
-func (s *Server) listen(ctx context.Context, srv *http.Server, doors *doors, at netip.AddrPort) {
-	said := ""
-	for ctx.Err() == nil {
-		l, err := doors.listen(at)
-		if err == nil {
-			s.log.Info("the admin page is there", "address", "https://"+at.String())
-			said = ""
-			if err = srv.ServeTLS(l, "", ""); errors.Is(err, http.ErrServerClosed) {
-				return
-			}
-		}
-		if text := err.Error(); text != said {
-			s.log.Error("the admin page is not there; it is tried again", "address", at.String(), "err", err)
-			said = text
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(listenAgain):
-		}
-	}
 }
 
 // Handler answers requests; for tests that need no connection.

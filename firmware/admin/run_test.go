@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,62 @@ func TestRun(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp4", at.String()); err == nil {
 		c.Close()
+		t.Error("still listening")
+	}
+}
+
+// TestMore: the page goes where its addresses go, and leaves those that it was told to leave.
+func TestMore(t *testing.T) {
+	authority, err := ca.New("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := authority.Leaf([]string{"box.example"}, netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := func() netip.AddrPort {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().(*net.TCPAddr).AddrPort()
+	}
+	first, second := free(), free()
+	var more atomic.Pointer[[]netip.AddrPort]
+	more.Store(&[]netip.AddrPort{first})
+	r := newRig(t, func(o *Options) {
+		o.More = func() []netip.AddrPort { return *more.Load() }
+		o.Certificate = func() *tls.Certificate { return &leaf }
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.srv.Run(ctx) }()
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for end := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	open := func(at netip.AddrPort) bool {
+		c, err := tls.Dial("tcp4", at.String(), &tls.Config{RootCAs: authority.Pool()})
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	until("not there", func() bool { return open(first) })
+	more.Store(&[]netip.AddrPort{second})
+	until("not at the second address", func() bool { return open(second) })
+	until("still at the first", func() bool { return !open(first) })
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if open(second) {
 		t.Error("still listening")
 	}
 }

@@ -34,18 +34,32 @@ func (b *Box) buildAdmin() error {
 		updater = u
 	}
 	b.page, err = admin.New(admin.Options{
-		Name: b.cfg.Name, Listen: b.adminDoors(), Certificate: b.phoneCert.Load, Accounts: accounts,
+		Name: b.cfg.Name, Listen: []netip.AddrPort{b.cfg.Admin.Listen}, Certificate: b.phoneCert.Load,
+		More: func() []netip.AddrPort { return b.fallbackDoors(netcfg.Dir) }, Accounts: accounts,
 		Box: window{b}, Tracer: b, Updater: updater, Reports: b, Log: b.log, Tail: &b.tail,
 	})
 	return err
 }
 
-// adminDoors are where the page is: at its own address, and where the box keeps its own addresses also at the fallback one, which
-// answers an installer who has made a mistake in the others.
-func (b *Box) adminDoors() []netip.AddrPort {
-	doors := []netip.AddrPort{b.cfg.Admin.Listen}
-	if b.cfg.Network.Address.IsValid() && !b.cfg.Admin.Listen.Addr().IsUnspecified() && !b.cfg.Admin.Listen.Addr().IsLoopback() {
-		doors = append(doors, netip.AddrPortFrom(netcfg.Fallback, b.cfg.Admin.Listen.Port()))
+// fallbackDoors are where the page is besides its own address: at the fallback one, which answers an installer who has made a
+// mistake in the others. The network helper says which that is; before it has said so, it is the usual one.
+func (b *Box) fallbackDoors(dir string) []netip.AddrPort {
+	own := b.cfg.Admin.Listen
+	if own.Addr().IsUnspecified() || own.Addr().IsLoopback() {
+		return nil
+	}
+	state, err := netcfg.ReadState(dir)
+	if err != nil {
+		if b.cfg.Network.Address.IsValid() {
+			return []netip.AddrPort{netip.AddrPortFrom(netcfg.Fallback, own.Port())}
+		}
+		return nil
+	}
+	var doors []netip.AddrPort
+	for _, p := range state.Ports {
+		if a, err := netip.ParseAddr(p.Fallback); err == nil {
+			doors = append(doors, netip.AddrPortFrom(a, own.Port()))
+		}
 	}
 	return doors
 }

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 type machine struct {
 	t   *testing.T
 	pid int
+	far *machine // at the other end of its cable
 }
 
 // newMachine makes one with a cable, eth0, to another machine that has 10.77.0.1.
@@ -55,8 +56,8 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.Close(); hold.Wait() })
-	m := &machine{t, hold.Process.Pid}
-	far := &machine{t, 0}
+	far := &machine{t: t}
+	m := &machine{t, hold.Process.Pid, far}
 	other := exec.Command("cat")
 	in2, err := other.StdinPipe()
 	if err != nil {
