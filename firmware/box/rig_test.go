@@ -154,7 +154,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 			c.Set(id)
 			return err
 		}})
-	r.trunks = trunk.New(trunk.Options{Stack: r.stack, Roots: r.authority.Pool(), Retry: 100 * time.Millisecond,
+	r.trunks = trunk.New(trunk.Options{Stack: r.stack, Roots: r.authority.Pool, Retry: 100 * time.Millisecond,
 		Certificate: func() (*tls.Certificate, error) { return &trunkCert, nil }})
 	r.trunks.Update(r.site.Doc().Trunks)
 	r.access = access.New(access.Options{Site: func() *site.Site { return r.site }, Registrar: r.registrar,
@@ -184,7 +184,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		}})
 	phones := &tls.Config{Certificates: []tls.Certificate{boxCert}}
 	must(r.stack.Listen(stack.Access, netip.AddrPortFrom(rigPhones, 0), phones))
-	must(r.stack.Listen(stack.Trunk, netip.AddrPortFrom(rigTrunk, 0), trunk.ServerConfig(func() (*tls.Certificate, error) { return &trunkCert, nil }, r.authority.Pool())))
+	must(r.stack.Listen(stack.Trunk, netip.AddrPortFrom(rigTrunk, 0), trunk.ServerConfig(func() (*tls.Certificate, error) { return &trunkCert, nil }, r.authority.Pool)))
 	return r
 }
 

@@ -156,18 +156,22 @@ type world struct {
 	ca      *authority
 	set     *Set
 	stack   *stack.Stack
+	trusted atomic.Pointer[x509.CertPool]
 	changes chan State
 	end     func() // of Run
 }
+
+func (w *world) roots() *x509.CertPool { return w.trusted.Load() }
 
 const nowhere = "127.0.0.1:0"
 
 func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
 	w := &world{t: t, ca: newAuthority(t), changes: make(chan State, 100)}
+	w.trusted.Store(w.ca.pool)
 	own := w.ca.leaf(t, "box.example.com")
 	o.Certificate = func() (*tls.Certificate, error) { return own, nil }
-	o.Roots, o.OnChange = w.ca.pool, func(s State) { w.changes <- s }
+	o.Roots, o.OnChange = w.roots, func(s State) { w.changes <- s }
 	w.stack, _ = serve(t, stack.Options{
 		OnRequest: func(tx *stack.ServerTx) { tx.Reply(200, "OK") },
 		OnClosed:  func(c *stack.Conn) { w.set.Lost(c) },
@@ -176,7 +180,7 @@ func newWorld(t testing.TB, o Options) *world {
 			c.Set(id)
 			return err
 		},
-	}, ServerConfig(o.Certificate, w.ca.pool), nowhere)
+	}, ServerConfig(o.Certificate, w.roots), nowhere)
 	o.Stack = w.stack
 	w.set = New(o)
 	return w

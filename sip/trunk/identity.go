@@ -104,7 +104,7 @@ func (t *trunk) tlsConfig() *tls.Config {
 			if len(cs.PeerCertificates) == 0 {
 				return errors.New("the SBC sent no certificate")
 			}
-			opts := x509.VerifyOptions{Roots: t.set.o.Roots, Intermediates: x509.NewCertPool(),
+			opts := x509.VerifyOptions{Roots: trusted(t.set.o.Roots), Intermediates: x509.NewCertPool(),
 				KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 			for _, c := range cs.PeerCertificates[1:] {
 				opts.Intermediates.AddCert(c)
@@ -117,13 +117,31 @@ func (t *trunk) tlsConfig() *tls.Config {
 	}
 }
 
-// ServerConfig is the trunk listener's: a client certificate is required and its chain verified; who it is, Identify
-// says.
-func ServerConfig(certificate func() (*tls.Certificate, error), roots *x509.CertPool) *tls.Config {
+// ServerConfig is the trunk listener's: a client certificate is required and its chain verified against the roots of that
+// moment; who it is, Identify says. Sessions are not resumed: what was verified against older roots must not count.
+func ServerConfig(certificate func() (*tls.Certificate, error), roots func() *x509.CertPool) *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		ClientAuth:     tls.RequireAndVerifyClientCert,
-		ClientCAs:      roots,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate() },
+		MinVersion:             tls.VersionTLS12,
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		SessionTicketsDisabled: true,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return &tls.Config{
+				MinVersion:             tls.VersionTLS12,
+				ClientAuth:             tls.RequireAndVerifyClientCert,
+				ClientCAs:              trusted(roots),
+				SessionTicketsDisabled: true,
+				GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate() },
+			}, nil
+		},
 	}
+}
+
+// trusted never is nil: to crypto/tls that would mean the machine's own list of authorities.
+func trusted(roots func() *x509.CertPool) *x509.CertPool {
+	if roots != nil {
+		if pool := roots(); pool != nil {
+			return pool
+		}
+	}
+	return x509.NewCertPool()
 }

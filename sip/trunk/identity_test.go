@@ -135,7 +135,7 @@ func TestDialRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newSBC(t, c.cfg, nowhere, nil)
-			set := New(Options{Stack: w.stack, Roots: w.ca.pool, Certificate: w.set.o.Certificate})
+			set := New(Options{Stack: w.stack, Roots: w.roots, Certificate: w.set.o.Certificate})
 			cfg := trunkTo("a", b.address(), c.name)
 			if c.name == "fingerprint" {
 				cfg.TLSName, cfg.Fingerprint = "", strings.Repeat("00", 32)

@@ -51,7 +51,7 @@ func TestVerdicts(t *testing.T) {
 	for status, up := range map[int]bool{200: true, 404: true, 405: true, 481: true, 500: true, 403: true, 603: true, 302: true, 503: false, 408: false} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			own := &world{t: t, ca: w.ca, set: New(Options{Stack: w.stack, Roots: w.ca.pool, Certificate: w.set.o.Certificate})}
+			own := &world{t: t, ca: w.ca, set: New(Options{Stack: w.stack, Roots: w.roots, Certificate: w.set.o.Certificate})}
 			b := own.sbc("sbc.test", func(n int, tx *stack.ServerTx) {
 				tx.Reply(183, "Provisional")
 				tx.Reply(status, "Final")

@@ -23,7 +23,7 @@ const missesDown = 2
 type Options struct {
 	Stack       *stack.Stack
 	Certificate func() (*tls.Certificate, error) // the box's own, asked at each handshake
-	Roots       *x509.CertPool                   // what the SBCs' chains end in
+	Roots       func() *x509.CertPool            // what the SBCs' chains end in, asked at each handshake; nobody where it is nil
 	Log         *slog.Logger
 	// OnChange is told when a trunk comes up or goes down; it must not block.
 	OnChange func(State)
