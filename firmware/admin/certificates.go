@@ -26,7 +26,7 @@ type CertificateRequest struct {
 // certificateOperations are the API's.
 func (s *Server) certificateOperations() []operation {
 	return []operation{
-		{Method: "GET", Path: "/certificates", Summary: "The certificates that the box shows, and whom the other side must trust", scope: account.Read, answer: []certs.Info{},
+		{Method: "GET", Path: "/certificates", Summary: "The certificates that the box shows, and whom the other side must trust; with use sbc the authorities that the box takes an SBC's certificate from", scope: account.Read, answer: []certs.Info{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.o.Box.Certificates(), nil }},
 		{Method: "GET", Path: "/certificates/root.pem", Summary: "The authority that the other side must trust", scope: account.Read, raw: s.rootFile, kind: pemType,
 			query: []parameter{{"use", "phones, or trunk; without it phones", "string"}}},
@@ -37,7 +37,7 @@ func (s *Server) certificateOperations() []operation {
 				data, err := s.requestCertificate(whoIs(r), o.Use, certs.Names{DNS: o.DNS, IP: o.IP}, o.RSA)
 				return CertificateRequest{string(data)}, err
 			}},
-		{Method: "POST", Path: "/certificates/install", Summary: "Check a certificate (PEM: the chain in any order, and the key if it was made elsewhere) and put it into force",
+		{Method: "POST", Path: "/certificates/install", Summary: "Check a certificate (PEM: the chain in any order, and the key if it was made elsewhere), or with use sbc the authorities of the SBC's, and put it into force",
 			scope: account.Maintain, body: control.CertificateFile{}, answer: control.Answer{}, most: maxCertificates,
 			do: func(s *Server, r *http.Request, in any) (any, error) {
 				f := in.(*control.CertificateFile)
@@ -149,7 +149,7 @@ func (s *Server) rootFile(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, c := range s.o.Box.Certificates() {
 		switch {
-		case c.Use != use:
+		case c.Use != use || use == certs.SBC:
 		case c.Trust.PEM == "":
 			refuse(w, r, http.StatusNotFound, "the authority's own certificate is not in the chain that was installed: ask for that of "+clip(c.Trust.Subject, 200))
 			return

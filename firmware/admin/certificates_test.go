@@ -28,6 +28,7 @@ func (f *fakeBox) Certificates() []certs.Info {
 	return []certs.Info{
 		{Use: certs.Phones, Subject: evil, Names: []string{evil}, Issuer: evil, Until: epoch.Add(40 * 24 * time.Hour), SHA256: "00", Trust: certs.Trust{Subject: evil, PEM: "root in PEM\n"}},
 		{Use: certs.Trunk, Subject: evil, Names: []string{}, Issuer: evil, Until: epoch, Trust: certs.Trust{Subject: evil}},
+		{Use: certs.SBC, Subject: evil, Names: []string{}, Issuer: evil, Until: epoch},
 	}
 }
 func (f *fakeBox) CertificateRequest(use certs.Use, n certs.Names, useRSA bool) ([]byte, error) {

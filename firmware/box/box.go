@@ -5,7 +5,6 @@ package box
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/firmware/admin"
+	"holdfast/firmware/certs"
 	"holdfast/firmware/cloud"
 	"holdfast/firmware/config"
 	"holdfast/firmware/control"
@@ -83,8 +83,9 @@ type Box struct {
 	emergencyDrill func(context.Context, control.EmergencyDrillOrder, func(control.DrillStep)) error
 
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
-	certFiles            sync.Mutex // one order for keys and certificates at a time
-	trunkRoots           *x509.CertPool
+	certFiles            sync.Mutex                        // one order for keys and certificates at a time
+	authorities          atomic.Pointer[certs.Authorities] // of the SBC's certificate
+	certFault            atomic.Pointer[string]            // why what is on the card is not in force; nil: it is
 	closers              []func() error
 }
 
@@ -162,10 +163,6 @@ func (b *Box) buildMedia() error {
 
 func (b *Box) buildSIP() error {
 	b.registrar = registrar.New(registrar.Options{MaxBindings: 2 * b.cfg.Phones.MaxConnections})
-	var err error
-	if b.trunkRoots, err = roots("trunk", b.cfg.Trunk.Roots); err != nil {
-		return err
-	}
 	b.stack = stack.New(stack.Options{
 		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.budget.connections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
@@ -173,7 +170,7 @@ func (b *Box) buildSIP() error {
 		Urgent:  func(c *stack.Conn, r *stack.Request) bool { return b.calls.Urgent(c, r) },
 		OnStray: func(c *stack.Conn, r *stack.Response) { b.calls.Stray(c, r) },
 	})
-	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.trunkRoots, Log: b.log,
+	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.sbcRoots, Log: b.log,
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },
@@ -200,7 +197,7 @@ func (b *Box) listen() error {
 	phones := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.phoneCert.Load(), nil }}
 	return errors.Join(
 		b.stack.Listen(stack.Access, b.cfg.Phones.Listen, phones),
-		b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, b.trunkRoots)),
+		b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, b.sbcRoots)),
 	)
 }
 

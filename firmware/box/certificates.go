@@ -33,15 +33,26 @@ func certificate(use certs.Use, p certs.Pair) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// loadCertificates reads both; what cannot be read leaves both as they are.
+// loadCertificates reads the box's own and the authorities of the SBC's, each by itself: what cannot be read leaves what is in
+// force as it is, and is no reason to refuse the others.
 func (b *Box) loadCertificates() error {
-	phones, errP := b.loadCertificate(certs.Phones)
-	trunks, errT := b.loadCertificate(certs.Trunk)
-	if err := errors.Join(errP, errT); err != nil {
+	return errors.Join(b.load(certs.Phones), b.load(certs.Trunk), b.load(certs.SBC))
+}
+
+// load puts the files of one use into force.
+func (b *Box) load(use certs.Use) error {
+	if use == certs.SBC {
+		return b.loadAuthorities()
+	}
+	c, err := b.loadCertificate(use)
+	if err != nil {
 		return err
 	}
-	b.phoneCert.Store(phones)
-	b.trunkCert.Store(trunks)
+	if use == certs.Trunk {
+		b.trunkCert.Store(c)
+	} else {
+		b.phoneCert.Store(c)
+	}
 	return nil
 }
 
@@ -105,13 +116,11 @@ const certificatesEvery = 5 * time.Second
 
 // renewCertificates puts files that have changed into force, until ctx ends.
 func (b *Box) renewCertificates(ctx context.Context) error {
-	files := func() (all []string) {
-		for _, use := range []certs.Use{certs.Phones, certs.Trunk} {
-			p := pairOf(b.cfg, use)
-			all = append(all, p.Certificate, p.Key)
-		}
-		return all
-	}()
+	files := []string{b.cfg.Trunk.Roots}
+	for _, use := range []certs.Use{certs.Phones, certs.Trunk} {
+		p := pairOf(b.cfg, use)
+		files = append(files, p.Certificate, p.Key)
+	}
 	tick := time.NewTicker(certificatesEvery)
 	defer tick.Stop()
 	before := stamps(files)
@@ -120,34 +129,42 @@ func (b *Box) renewCertificates(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			now := stamps(files)
-			if now == before {
-				continue
-			}
-			before = now
-			if err := b.loadCertificates(); err != nil {
-				b.log.Error("certificates are not renewed; the old ones stay in force", "err", err)
-			} else {
-				b.log.Info("certificates are renewed")
+			if now := stamps(files); now != before {
+				before = now
+				b.reloadCertificates()
 			}
 		}
 	}
 }
 
-// Certificates are those that the box shows.
+// reloadCertificates puts into force what is on the card now; what is wrong with it is an alarm until it is mended.
+func (b *Box) reloadCertificates() {
+	b.certFiles.Lock()
+	defer b.certFiles.Unlock()
+	if err := b.loadCertificates(); err != nil {
+		text := err.Error()
+		b.certFault.Store(&text)
+		b.log.Error("certificates are not renewed; the old ones stay in force", "err", err)
+		return
+	}
+	b.certFault.Store(nil)
+	b.log.Info("certificates are renewed")
+}
+
+// Certificates are those that the box shows, and the authorities that it takes an SBC's from.
 func (b *Box) Certificates() (out []certs.Info) {
-	for use, c := range map[certs.Use]*tls.Certificate{certs.Phones: b.phoneCert.Load(), certs.Trunk: b.trunkCert.Load()} {
-		i, err := certs.Describe(use, c)
+	for _, own := range []struct {
+		use certs.Use
+		c   *tls.Certificate
+	}{{certs.Phones, b.phoneCert.Load()}, {certs.Trunk, b.trunkCert.Load()}} {
+		i, err := certs.Describe(own.use, own.c)
 		if err != nil {
-			b.log.Error("certificate", "use", string(use), "err", err)
+			b.log.Error("certificate", "use", string(own.use), "err", err)
 			continue
 		}
 		out = append(out, i)
 	}
-	if len(out) == 2 && out[0].Use == certs.Trunk {
-		out[0], out[1] = out[1], out[0]
-	}
-	return out
+	return append(out, b.authorities.Load().Infos(certs.SBC)...)
 }
 
 // CertificateRequest makes a request for an authority. The key stays here; without names it carries those of the
@@ -168,34 +185,51 @@ func (b *Box) CertificateRequest(use certs.Use, n certs.Names, useRSA bool) ([]b
 	return certs.Request(key, n)
 }
 
-// InstallCertificate puts what an authority made of a request into force at once.
+// InstallCertificate puts what an authority made of a request into force at once, or whom to trust towards the SBC. What is up
+// stays up; what is next towards the SBC is tried here and now, so that a mistake shows before the next connection needs it.
 func (b *Box) InstallCertificate(use certs.Use, data []byte) (string, error) {
-	if use != certs.Phones && use != certs.Trunk {
-		return "", fmt.Errorf("there is no certificate for %q: phones or trunk", use)
-	}
 	b.certFiles.Lock()
 	defer b.certFiles.Unlock()
-	p := pairOf(b.cfg, use)
-	c, err := certs.Check(use, data, p.Keys(), time.Now())
+	msg, warnings, err := "", []string(nil), error(nil)
+	switch use {
+	case certs.Phones, certs.Trunk:
+		msg, warnings, err = b.installPair(use, data)
+	case certs.SBC:
+		msg, warnings, err = b.installAuthorities(data)
+	default:
+		err = fmt.Errorf("there is no certificate for %q: phones, trunk or sbc", use)
+	}
 	if err != nil {
 		return "", err
 	}
-	if err := p.Install(c); err != nil {
-		return "", inDataFolder(err)
+	b.certFault.Store(nil)
+	if use != certs.Phones {
+		warnings = append(warnings, b.tryTrunks()...)
 	}
-	if err := b.loadCertificates(); err != nil {
-		return "", err
-	}
-	msg := fmt.Sprintf("In force for %s: %s, until %s.", use, strings.Join(c.Info.Names, ", "), c.Info.Until.Format(time.DateOnly))
-	for _, w := range c.Warnings {
+	for _, w := range warnings {
 		msg += "\nBut: " + w + "."
 	}
 	return msg, nil
 }
 
+func (b *Box) installPair(use certs.Use, data []byte) (string, []string, error) {
+	p := pairOf(b.cfg, use)
+	c, err := certs.Check(use, data, p.Keys(), time.Now())
+	if err != nil {
+		return "", nil, err
+	}
+	if err := p.Install(c); err != nil {
+		return "", nil, inDataFolder(err)
+	}
+	if err := b.load(use); err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("In force for %s: %s, until %s.", use, strings.Join(c.Info.Names, ", "), c.Info.Until.Format(time.DateOnly)), c.Warnings, nil
+}
+
 // inDataFolder says what helps when a file cannot be kept: the image's boot partition is read-only.
 func inDataFolder(err error) error {
-	return fmt.Errorf("%w; on the box's image the files belong into the data folder: leave certificate and key out of the boot file", err)
+	return fmt.Errorf("%w; on the box's image the files belong into the data folder: leave certificate, key and roots out of the boot file", err)
 }
 
 // roots loads the authorities of a PEM file; "" means the system's, returned as nil.

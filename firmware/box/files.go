@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"holdfast/firmware/certs"
 	"holdfast/firmware/config"
 	"holdfast/sip/site"
 )
-
-// expirySoon is how long before its end a certificate is worth a warning: time enough to get another.
-const expirySoon = 30 * 24 * time.Hour
 
 // CheckFiles looks at every file that the boot file names, as the box would at its start: what is wrong, and what will
 // be soon. Names are those that Config.Resolve made.
@@ -34,17 +32,22 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 			faults = append(faults, err)
 			continue
 		}
-		fault, warning := validity(string(use), pair.Leaf, now)
+		fault, warning := validity(string(use)+" certificate", pair.Leaf, now)
 		look(fault)
 		if warning != nil {
 			warnings = append(warnings, warning)
 		}
 	}
+	if unbrought(cfg) {
+		warnings = append(warnings, fmt.Errorf("trunk roots %s is not there: the box takes no SBC for real until you bring its authority (holdfast cert install --for sbc FILE, or the admin page)", cfg.Trunk.Roots))
+	} else if _, err := certs.ReadAuthorities(cfg.Trunk.Roots); err != nil {
+		look(fmt.Errorf("trunk roots: %w", err))
+	}
 	if cfg.Syslog.Certificate != "" {
 		_, err := certificate("syslog", certs.Pair{Certificate: cfg.Syslog.Certificate, Key: cfg.Syslog.Key})
 		look(err)
 	}
-	for what, file := range map[string]string{"trunk": cfg.Trunk.Roots, "cloud": cfg.Cloud.Roots, "portal": cfg.Portal.Roots, "webhook": cfg.Webhook.Roots,
+	for what, file := range map[string]string{"cloud": cfg.Cloud.Roots, "portal": cfg.Portal.Roots, "webhook": cfg.Webhook.Roots,
 		"report": cfg.Report.Roots, "homer": cfg.Homer.Roots, "syslog": cfg.Syslog.Roots} {
 		_, err := roots(what, file)
 		look(err)
@@ -77,14 +80,15 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 
 // validity says whether a certificate holds now, and for how long it will.
 func validity(what string, c *x509.Certificate, now time.Time) (fault, warning error) {
-	const day = "2006-01-02"
-	switch {
-	case now.After(c.NotAfter):
-		return fmt.Errorf("%s certificate ended on %s: get a new one", what, c.NotAfter.Format(day)), nil
-	case now.Before(c.NotBefore):
-		return fmt.Errorf("%s certificate begins on %s; is the clock right (%s)?", what, c.NotBefore.Format(day), now.Format(day)), nil
-	case c.NotAfter.Sub(now) < expirySoon:
-		return nil, fmt.Errorf("%s certificate ends on %s, in %d days: get a new one", what, c.NotAfter.Format(day), int(c.NotAfter.Sub(now).Hours()/24))
+	life, text := certs.Life(c, now)
+	text = what + " " + strings.TrimPrefix(text, "it ")
+	switch life {
+	case certs.Good:
+		return nil, nil
+	case certs.NotYet:
+		return errors.New(text), nil
+	case certs.Ended:
+		return errors.New(text + ": get a new one"), nil
 	}
-	return nil, nil
+	return nil, errors.New(text + ": get a new one")
 }

@@ -21,9 +21,7 @@ func (b *Box) onHangup(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-ch:
-				if err := b.loadCertificates(); err != nil {
-					b.log.Error("certificates are not renewed", "err", err)
-				}
+				b.reloadCertificates()
 				if msg, err := b.Fetch(ctx, false); err != nil {
 					b.log.Error("site document", "err", err)
 				} else {

@@ -45,6 +45,7 @@ func (b *Box) Status() control.Status {
 		s.Events = append(s.Events, control.ModeEvent{At: t.At, From: t.From.String(), To: t.To.String(), Cause: t.Cause, Evidence: zones(t.Evidence)})
 	}
 	s.Alarms = append(b.emergencyAlarms(now), b.alarms(s, m, now)...)
+	s.Alarms = append(s.Alarms, b.trustAlarms(now)...)
 	s.Alarms = append(s.Alarms, b.storage...)
 	s.Alarms = append(s.Alarms, machineAlarms(netcfg.Dir, b.listeners(), now)...)
 	s.Alarms = append(s.Alarms, b.boardAlarms()...)
@@ -72,7 +73,7 @@ func (b *Box) alarms(s control.Status, m mode.State, now time.Time) (out []strin
 			if i, err := certs.Describe(certs.Use(what), c); err == nil && i.Temporary {
 				out = append(out, fmt.Sprintf("the %s certificate is a temporary one that nobody trusts: bring one (holdfast cert request, then install)", what))
 			}
-			if fault, warning := validity(what, c.Leaf, now); fault != nil || warning != nil {
+			if fault, warning := validity(what+" certificate", c.Leaf, now); fault != nil || warning != nil {
 				out = append(out, errors.Join(fault, warning).Error())
 			}
 		}

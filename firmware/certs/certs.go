@@ -32,10 +32,12 @@ const mostCertificates = 10
 // Use is what a certificate is for.
 type Use string
 
-// The uses: phones see the one and its names; the SBC sees the other, as client and as server.
+// The uses: phones see the one and its names; the SBC sees the other, as client and as server. Those for SBC are not the box's own:
+// they are the authorities that an SBC's certificate has to come from.
 const (
 	Phones Use = "phones"
 	Trunk  Use = "trunk"
+	SBC    Use = "sbc"
 )
 
 // NewKey makes a key as PKCS #8 in PEM: ECDSA P-256, or RSA 2048 for phones that know nothing else.

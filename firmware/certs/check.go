@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -31,6 +32,9 @@ func Check(use Use, data []byte, keys [][]byte, now time.Time) (Candidate, error
 	if err != nil {
 		return Candidate{}, err
 	}
+	if len(all) > mostCertificates {
+		return Candidate{}, fmt.Errorf("%d certificates are no chain", len(all))
+	}
 	var c Candidate
 	leaf, key := match(all, append([][]byte{brought}, keys...))
 	if leaf == nil && brought != nil {
@@ -46,11 +50,14 @@ func Check(use Use, data []byte, keys [][]byte, now time.Time) (Candidate, error
 	if err != nil {
 		return Candidate{}, err
 	}
-	if err := suits(use, leaf, now); err != nil {
+	if err := suits(use, leaf); err != nil {
 		return Candidate{}, err
 	}
-	if now.Before(leaf.NotBefore) {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("it begins on %s only: is the clock right (%s)?", leaf.NotBefore.Format(time.DateOnly), now.Format(time.DateOnly)))
+	switch life, text := Life(leaf, now); life {
+	case Ended:
+		return Candidate{}, errors.New(text)
+	case NotYet:
+		c.Warnings = append(c.Warnings, text)
 	}
 	if top := chain[len(chain)-1]; len(chain) == 1 && !selfSigned(top) {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("the chain ends with the box's own certificate: unless %q is what the other side trusts, add the certificates between", top.Issuer))
@@ -84,11 +91,8 @@ func read(data []byte) (all []*x509.Certificate, key []byte, err error) {
 			}
 		}
 	}
-	switch {
-	case len(all) == 0:
+	if len(all) == 0 {
 		return nil, nil, errors.New(`there is no certificate in PEM form in it ("-----BEGIN CERTIFICATE-----"); ask for Base64 or PEM`)
-	case len(all) > mostCertificates:
-		return nil, nil, fmt.Errorf("%d certificates are no chain", len(all))
 	}
 	return all, key, nil
 }
@@ -141,18 +145,22 @@ func order(leaf *x509.Certificate, all []*x509.Certificate) ([]*x509.Certificate
 }
 
 // suits says whether a certificate can be used for it.
-func suits(use Use, leaf *x509.Certificate, now time.Time) error {
+func suits(use Use, leaf *x509.Certificate) error {
 	if leaf.IsCA {
 		return fmt.Errorf("%q is an authority's own certificate, not one for a box", leaf.Subject)
-	}
-	if now.After(leaf.NotAfter) {
-		return fmt.Errorf("it ended on %s", leaf.NotAfter.Format(time.DateOnly))
 	}
 	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 {
 		return errors.New("it has no subject alternative name: phones and SBCs do not look at the common name any more (RFC 9525)")
 	}
-	if k, ok := leaf.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < 2048 {
-		return fmt.Errorf("an RSA key of %d bits is too short: 2048 at least", k.N.BitLen())
+	switch k := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() < 2048 {
+			return fmt.Errorf("an RSA key of %d bits is too short: 2048 at least", k.N.BitLen())
+		}
+	case *ecdsa.PublicKey:
+		if k.Params().BitSize < 256 {
+			return fmt.Errorf("an ECDSA key of %d bits is too short: P-256 at least", k.Params().BitSize)
+		}
 	}
 	switch leaf.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1:

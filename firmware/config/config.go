@@ -53,7 +53,7 @@ type TrunkSide struct {
 	Listen       netip.AddrPort
 	Certificate  string
 	Key          string
-	Roots        string // PEM file with the SBC's chain
+	Roots        string // PEM file with the authorities that SBCs' certificates come from
 	MediaAddress netip.Addr
 }
 

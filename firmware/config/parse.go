@@ -71,7 +71,7 @@ func (r *reader) config() *Config {
 			Listen:       r.addrPort("trunk.listen", "10.0.1.5:5061"),
 			Certificate:  r.text("trunk.certificate", ""),
 			Key:          r.text("trunk.key", ""),
-			Roots:        r.required("trunk.roots", "name a PEM file with the authority that signed the SBC's certificate"),
+			Roots:        r.text("trunk.roots", ""),
 			MediaAddress: r.addr("trunk.media_address", "10.0.1.5"),
 		},
 		Media: Media{
@@ -116,6 +116,9 @@ func (r *reader) config() *Config {
 	c.Admin = r.admin(c.Phones.Listen)
 	r.pair("phones", c.DataDir, &c.Phones.Certificate, &c.Phones.Key)
 	r.pair("trunk", c.DataDir, &c.Trunk.Certificate, &c.Trunk.Key)
+	if c.Trunk.Roots == "" {
+		c.Trunk.Roots = filepath.Join(c.DataDir, "certs", "sbc-roots.pem")
+	}
 	for _, key := range []string{"phones.listen", "trunk.listen"} {
 		if _, ok := r.value(key); !ok {
 			r.fail(key, "is missing", `write an IPv4 address and port, such as "10.0.0.5:5061"`)

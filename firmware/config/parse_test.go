@@ -180,7 +180,7 @@ func TestFaults(t *testing.T) {
 		"certificate empty":   {with(`certificate = "p.pem"`, "certificate = \" \"\n"), []string{`:3: phones.certificate: is empty`}},
 		"control characters":  {with(`certificate = "p.pem"`, "certificate = \"a\\nb\"\n"), []string{`:3: phones.certificate: "a\nb" has control characters`}},
 		"no trunk at all": {strings.Split(minimal, "[trunk]")[0] + "[[cloud.zone]]\nname='a'\naddress='a.example:5061'\n[site]\nfile='s'\nallow_unsigned=true\n",
-			[]string{"holdfast.toml: trunk.listen: is missing", "holdfast.toml: trunk.roots: is missing"}},
+			[]string{"holdfast.toml: trunk.listen: is missing"}},
 		"listeners clash":         {with(`listen = "10.0.0.5:5062"`, "listen = \"10.0.0.5:5061\"\n"), []string{`:6: trunk.listen: 10.0.0.5:5061 is taken by phones.listen (10.0.0.5:5061)`}},
 		"metrics clash":           {with(`listen = "10.0.0.5:5062"`, "listen = \"127.0.0.1:9464\"\n"), []string{`metrics.listen: 127.0.0.1:9464 is taken by trunk.listen`}},
 		"listen everywhere":       {with(listen, "listen = \"0.0.0.0:5061\"\n"), []string{`phones.media_address: is missing, and phones.listen names no address`}},

@@ -12,11 +12,11 @@ import (
 
 // Certificates is what the daemon can be asked about its certificates.
 type Certificates interface {
-	// Certificates are those that the box shows.
+	// Certificates are those that the box shows, then the authorities that it trusts.
 	Certificates() []certs.Info
 	// CertificateRequest makes a PKCS #10 request in PEM; the key stays on the box.
 	CertificateRequest(use certs.Use, n certs.Names, useRSA bool) ([]byte, error)
-	// InstallCertificate puts a chain in PEM into force at once.
+	// InstallCertificate puts a chain in PEM into force at once, or for certs.SBC the authorities of the SBC's.
 	InstallCertificate(use certs.Use, data []byte) (string, error)
 }
 

@@ -3,32 +3,21 @@ package doctor
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"holdfast/firmware/certs"
 )
 
-// How long before its end a certificate is worth a word.
-const (
-	soon   = 30 * 24 * time.Hour
-	urgent = 7 * 24 * time.Hour
-)
-
 // certificates looks at what the box shows to phones and to the SBC, and at the authorities that it trusts.
 func certificates(ctx context.Context, p Patient) []Finding {
 	c := p.Config
-	out := pair(p, "phones", c.Phones.Certificate, c.Phones.Key, x509.ExtKeyUsageServerAuth)
-	out = append(out, pair(p, "trunk", c.Trunk.Certificate, c.Trunk.Key, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)...)
+	out := append(pair(p, certs.Phones), pair(p, certs.Trunk)...)
 	for _, a := range []struct{ what, file string }{{"trunk roots", c.Trunk.Roots}, {"cloud roots", c.Cloud.Roots}, {"portal roots", c.Portal.Roots}} {
 		if a.file != "" {
 			out = append(out, authorities(p, a.what, a.file))
@@ -37,57 +26,63 @@ func certificates(ctx context.Context, p Patient) []Finding {
 	return append(out, shown(ctx, p)...)
 }
 
-// pair is a certificate with its key, for these uses.
-func pair(p Patient, what, certFile, keyFile string, uses ...x509.ExtKeyUsage) []Finding {
-	const area = "certificates"
-	if (certs.Pair{Certificate: certFile, Key: keyFile}).Missing() {
-		return []Finding{fail(area, "have the box make a request (`holdfast cert request`), and bring what your authority makes of it", "%s: there is none yet: the box shows one that nobody trusts", what)}
+// filesOf is where the certificate and the key of a use are.
+func filesOf(p Patient, use certs.Use) certs.Pair {
+	if use == certs.Trunk {
+		return certs.Pair{Certificate: p.Config.Trunk.Certificate, Key: p.Config.Trunk.Key}
 	}
-	loaded, err := tls.LoadX509KeyPair(certFile, keyFile)
+	return certs.Pair{Certificate: p.Config.Phones.Certificate, Key: p.Config.Phones.Key}
+}
+
+// pair is a certificate with its key, judged as one that somebody brings.
+func pair(p Patient, use certs.Use) []Finding {
+	const area, renew = "certificates", "have the box make a request (`holdfast cert request`, or the admin page), and bring what your authority makes of it"
+	files := filesOf(p, use)
+	if files.Missing() {
+		return []Finding{fail(area, renew, "%s: there is none yet: the box shows one that nobody trusts", use)}
+	}
+	loaded, err := files.Load()
 	if err != nil {
-		return []Finding{fail(area, "put a certificate and the key that belongs to it there, in PEM form", "%s: %v", what, err)}
+		return []Finding{fail(area, "put a certificate and the key that belongs to it there, in PEM form", "%s: %v", use, err)}
 	}
-	leaf := loaded.Leaf
-	out := []Finding{validity(p.Now, what, leaf)}
-	for _, u := range uses {
-		if len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, u) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
-			name := map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "server", x509.ExtKeyUsageClientAuth: "client"}[u]
-			out = append(out, fail(area, "have it issued for TLS server and client use", "%s: it may not be used as a TLS %s's", what, name))
+	var out []Finding
+	if f := validity(p.Now, string(use), loaded.Leaf); f.Verdict != OK {
+		out = append(out, f)
+	}
+	data, err := os.ReadFile(files.Certificate)
+	if err != nil {
+		return append(out, fail(area, renew, "%s: %v", use, err))
+	}
+	judged, err := certs.Check(use, data, files.Keys(), loaded.Leaf.NotBefore) // of its time the finding above speaks
+	if err != nil {
+		out = append(out, fail(area, renew, "%s: %v", use, err))
+	}
+	if len(out) == 0 {
+		out = append(out, validity(p.Now, string(use), loaded.Leaf))
+	}
+	if use == certs.Phones {
+		out = append(out, names(p, loaded.Leaf))
+		if err == nil {
+			out = append(out, trust(judged, loaded.Certificate))
 		}
-	}
-	if weak(leaf) {
-		out = append(out, warn(area, "have one issued with an ECDSA P-256 or an RSA key of 2048 bits or more", "%s: its key is weak", what))
-	}
-	if what == "phones" {
-		out = append(out, names(p, leaf), trust(loaded.Certificate, leaf))
 	}
 	return out
 }
 
 func validity(now time.Time, what string, c *x509.Certificate) Finding {
-	const area, day = "certificates", "2006-01-02"
-	left := c.NotAfter.Sub(now)
-	switch {
-	case now.Before(c.NotBefore):
-		return fail(area, "look at the clock first", "%s: it begins on %s only; is the clock right (%s)?", what, c.NotBefore.Format(day), now.Format(day))
-	case left < 0:
-		return fail(area, "renew it now: nobody who checks it connects any more", "%s: it ended on %s", what, c.NotAfter.Format(day))
-	case left < urgent:
-		return fail(area, "renew it now; the box takes the new one at SIGHUP, without a restart", "%s: it ends on %s, in %d days", what, c.NotAfter.Format(day), int(left.Hours()/24))
-	case left < soon:
-		return warn(area, "renew it; the box takes the new one at SIGHUP, without a restart", "%s: it ends on %s, in %d days", what, c.NotAfter.Format(day), int(left.Hours()/24))
+	const area = "certificates"
+	life, text := certs.Life(c, now)
+	switch life {
+	case certs.NotYet:
+		return fail(area, "look at the clock first", "%s: %s", what, text)
+	case certs.Ended:
+		return fail(area, "renew it now: nobody who checks it connects any more", "%s: %s", what, text)
+	case certs.Urgent:
+		return fail(area, "renew it now; the box takes a new one up by itself, without a restart", "%s: %s", what, text)
+	case certs.Soon:
+		return warn(area, "renew it; the box takes a new one up by itself, without a restart", "%s: %s", what, text)
 	}
-	return ok(area, "%s: valid until %s", what, c.NotAfter.Format(day))
-}
-
-func weak(c *x509.Certificate) bool {
-	switch k := c.PublicKey.(type) {
-	case *rsa.PublicKey:
-		return k.N.BitLen() < 2048
-	case *ecdsa.PublicKey:
-		return k.Params().BitSize < 256
-	}
-	return false
+	return ok(area, "%s: %s", what, text)
 }
 
 // names says whether phones find in the certificate whom they call: the SIP domain (RFC 5922), a host name, or the address.
@@ -99,7 +94,7 @@ func names(p Patient, leaf *x509.Certificate) Finding {
 		have = append(have, ip.String())
 	}
 	if len(have) == 0 {
-		return fail(area, "have it issued with a subject alternative name: phones do not look at the common name", "phones: it stands for nobody")
+		return fail(area, "have it issued for the name that phones use", "phones: it stands for nobody")
 	}
 	listen := p.Config.Phones.Listen.Addr()
 	address := listen.IsUnspecified() || leaf.VerifyHostname(listen.String()) == nil
@@ -114,57 +109,62 @@ func names(p Patient, leaf *x509.Certificate) Finding {
 	return fail(area, fmt.Sprintf("have it issued for the name that phones use, and for %s", listen), "phones: it stands for %s, which is neither the box's address nor the SIP domain", strings.Join(have, ", "))
 }
 
-// trust says which authority phones must have.
-func trust(chain [][]byte, leaf *x509.Certificate) Finding {
+// trust says which authority phones must have. TLS wants the chain in order; Check has put it so.
+func trust(c certs.Candidate, file [][]byte) Finding {
 	const area = "certificates"
-	top := leaf
-	for _, der := range chain[1:] {
-		c, err := x509.ParseCertificate(der)
-		if err != nil || top.CheckSignatureFrom(c) != nil {
-			return warn(area, "put the leaf first, then the authority that signed it, and so on", "phones: the chain in the file does not hang together")
+	for n, rest := 0, c.Chain; len(rest) > 0; n++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || n >= len(file) || !bytes.Equal(block.Bytes, file[n]) {
+			return warn(area, "put the box's own first, then the authority that signed it, and so on; `holdfast cert install` does that", "phones: the chain in the file is not in order")
 		}
-		top = c
 	}
-	switch own := bytes.Equal(top.RawSubject, top.RawIssuer); {
-	case own && top == leaf:
+	switch t := c.Info.Trust; {
+	case t.SHA256 == c.Info.SHA256:
 		return warn(area, "each phone has to be given this very certificate, and the next one too: use an authority of your own", "phones: it is signed by itself")
-	case own:
-		return ok(area, "phones must trust %s, SHA-256 %x", top.Subject, sha256.Sum256(top.Raw))
+	case t.SHA256 != "":
+		return ok(area, "phones must trust %s, SHA-256 %s", t.Subject, t.SHA256)
+	default:
+		return ok(area, "phones must trust %s, which the file does not contain", t.Subject)
 	}
-	return ok(area, "phones must trust %s, which the file does not contain", top.Issuer)
 }
 
 // authorities are those of a PEM file.
 func authorities(p Patient, what, file string) Finding {
 	const area = "certificates"
-	data, err := os.ReadFile(file)
+	fix := "put the authority's certificate there, in PEM form"
+	if file == p.Config.Trunk.Roots {
+		fix = "bring the authority of the SBC's certificate: `holdfast cert install --for sbc FILE`, or the admin page"
+	}
+	a, err := certs.ReadAuthorities(file)
 	if err != nil {
-		return fail(area, "put the authority's certificate there, in PEM form", "%s: %v", what, err)
+		return fail(area, fix, "%s: %v", what, err)
 	}
-	n := 0
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return fail(area, "put the authority's certificate there, in PEM form", "%s: %v", what, err)
+	good := 0
+	var worst Finding
+	for _, c := range a.List {
+		f := validity(p.Now, fmt.Sprintf("%s: %q", what, c.Subject), c)
+		if f.Verdict == OK {
+			good++
+		} else if worst.Verdict != Fail {
+			worst = f
 		}
-		if f := validity(p.Now, what, c); f.Verdict != OK {
-			return f
-		}
-		n++
 	}
-	if n == 0 {
-		return fail(area, "put the authority's certificate there, in PEM form", "%s: %s holds no certificate", what, file)
+	switch {
+	case good == len(a.List):
+		return ok(area, "%s: %d, all valid", what, good)
+	case good > 0: // of a whole machine's list some have always ended
+		worst.Verdict = Warn
 	}
-	return ok(area, "%s: %d, all valid", what, n)
+	return worst
 }
 
-// shown compares what the running box shows to phones with the file: a renewed one takes effect at SIGHUP only.
+// shown compares what the running box shows to phones with the file: a renewed one is taken up within seconds.
 func shown(ctx context.Context, p Patient) []Finding {
 	const area = "certificates"
 	if p.Status == nil {
 		return nil
 	}
-	file, err := tls.LoadX509KeyPair(p.Config.Phones.Certificate, p.Config.Phones.Key)
+	file, err := filesOf(p, certs.Phones).Load()
 	if err != nil {
 		return nil // said above
 	}
@@ -181,7 +181,7 @@ func shown(ctx context.Context, p Patient) []Finding {
 		return []Finding{fail(area, "see the box's log", "phones: no TLS at %s: %v", at, err)}
 	}
 	if !bytes.Equal(c.ConnectionState().PeerCertificates[0].Raw, file.Certificate[0]) {
-		return []Finding{warn(area, "send the box SIGHUP, and it takes the new one", "phones: the running box shows another certificate than the file holds")}
+		return []Finding{warn(area, "if this is not the first seconds after a change, the box cannot use the file: see its alarms and its log", "phones: the running box shows another certificate than the file holds")}
 	}
 	return []Finding{ok(area, "phones: the running box shows it, over %s", tls.VersionName(c.ConnectionState().Version))}
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,13 +9,15 @@ import (
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"holdfast/firmware/certs"
 )
 
 // dns asks the LAN's servers for the box's name as they would have to answer without the internet: from what they have
 // (RD=0). Phones that know the box by name are lost otherwise in the very outage that it is for.
 func dns(ctx context.Context, p Patient) []Finding {
 	const area = "dns"
-	file, err := tls.LoadX509KeyPair(p.Config.Phones.Certificate, p.Config.Phones.Key)
+	file, err := filesOf(p, certs.Phones).Load()
 	if err != nil {
 		return nil // certificates says it
 	}

@@ -293,9 +293,9 @@ func TestIll(t *testing.T) {
 		}, Warn, "certificates: phones: it stands for the address 127.0.0.1 only"},
 		"no server": {func(c *clinic) {
 			c.phones(c.ca, func(x *x509.Certificate) { usual(x); x.ExtKeyUsage = x.ExtKeyUsage[1:] }, c.ca.cert.Raw)
-		}, Fail, "certificates: phones: it may not be used as a TLS server's"},
+		}, Fail, "certificates: phones: it is not for servers"},
 		"self-signed":          {func(c *clinic) { c.phones(nil, func(x *x509.Certificate) { usual(x) }) }, Warn, "certificates: phones: it is signed by itself"},
-		"chain of somebody":    {func(c *clinic) { c.phones(c.ca, usual, authority(c.t, "other").cert.Raw) }, Warn, "certificates: phones: the chain in the file does not hang together"},
+		"chain of somebody":    {func(c *clinic) { c.phones(c.ca, usual, authority(c.t, "other").cert.Raw) }, Fail, `certificates: phones: "CN=other" has signed nothing in this chain`},
 		"no chain":             {func(c *clinic) { c.phones(c.ca, usual) }, OK, "certificates: phones must trust CN=branch CA, which the file does not contain"},
 		"key of another":       {func(c *clinic) { os.Rename(c.Config.Trunk.Key, c.Config.Phones.Key) }, Fail, "certificates: phones: tls: private key does not match"},
 		"no certificate yet":   {func(c *clinic) { os.Remove(c.Config.Trunk.Certificate); os.Remove(c.Config.Trunk.Key) }, Fail, "certificates: trunk: there is none yet"},

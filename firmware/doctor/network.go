@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"holdfast/firmware/certs"
 	"holdfast/firmware/ports"
 	"holdfast/sip/site"
 	"holdfast/sip/trunk"
@@ -84,11 +85,11 @@ const alertWithin = 400 * time.Millisecond
 
 func shake(ctx context.Context, p Patient, t *site.Trunk) Finding {
 	const area = "trunk"
-	own, err := tls.LoadX509KeyPair(p.Config.Trunk.Certificate, p.Config.Trunk.Key)
+	own, err := filesOf(p, certs.Trunk).Load()
 	if err != nil {
 		return fail(area, "see certificates", "%s: %v", t.ID, err)
 	}
-	roots, err := pool(p.Config.Trunk.Roots)
+	roots, err := certs.ReadAuthorities(p.Config.Trunk.Roots)
 	if err != nil {
 		return fail(area, "see certificates", "%s: %v", t.ID, err)
 	}
@@ -108,7 +109,7 @@ func shake(ctx context.Context, p Patient, t *site.Trunk) Finding {
 		InsecureSkipVerify: true, // the chain is verified below, so that what is wrong with it can be said
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
-			return &own, nil
+			return own, nil
 		}})
 	if err := c.HandshakeContext(ctx); err != nil {
 		return fail(area, "have the SBC trust the authority of the box's trunk certificate, and speak TLS 1.2 or 1.3", "%s: no TLS with %s: %v", t.ID, address, err)
@@ -119,7 +120,7 @@ func shake(ctx context.Context, p Patient, t *site.Trunk) Finding {
 		return fail(area, "have the SBC trust the authority of the box's trunk certificate", "%s: %s refuses the box's certificate: %v", t.ID, address, err)
 	}
 	cs := c.ConnectionState()
-	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: p.Now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	opts := x509.VerifyOptions{Roots: roots.Pool, Intermediates: x509.NewCertPool(), CurrentTime: p.Now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, x := range cs.PeerCertificates[1:] {
 		opts.Intermediates.AddCert(x)
 	}
@@ -143,18 +144,6 @@ func shake(ctx context.Context, p Patient, t *site.Trunk) Finding {
 		}
 	}
 	return ok(area, "%s at %s: both certificates are taken", t.ID, address)
-}
-
-func pool(file string) (*x509.CertPool, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	p := x509.NewCertPool()
-	if !p.AppendCertsFromPEM(data) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return p, nil
 }
 
 // Failed counts what does not work.

@@ -15,7 +15,7 @@ import (
 func certCommand(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("cert show|request|install")
 	socket := socketFlag(f)
-	use := f.String("for", string(certs.Phones), "which one: phones or trunk")
+	use := f.String("for", string(certs.Phones), "which one: phones or trunk; install and show also sbc: the authorities that the SBC's certificate has to come from")
 	names := f.String("names", "", "names and addresses that it has to carry, separated by commas; without them those of the one in force (request)")
 	useRSA := f.Bool("rsa", false, "make an RSA key, for phones that know no other (request)")
 	roots := f.Bool("root", false, "print the authority that the other side must trust, in PEM (show)")
@@ -74,6 +74,12 @@ func certCommand(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func (p *page) certificate(i certs.Info) {
+	if i.Use == certs.SBC {
+		p.line("Trusted towards the SBC: %s", i.Subject)
+		p.line("  until        %s", i.Until.In(p.zone).Format("2006-01-02 15:04 MST"))
+		p.line("  SHA-256      %s", i.SHA256)
+		return
+	}
 	who := map[certs.Use]string{certs.Phones: "Phones", certs.Trunk: "The SBC"}[i.Use]
 	p.line("For %s: %s", i.Use, strings.Join(i.Names, ", "))
 	p.line("  until        %s", i.Until.In(p.zone).Format("2006-01-02 15:04 MST"))

@@ -69,7 +69,7 @@ func TestCertificatesOfRunningBox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.NewReplacer(`certificate = "phones.pem"`, "", `key = "phones.key"`, "", "10.77.0.5:5061", "127.0.0.1:5061", `media_address = "10.77.0.5"`, "").Replace(string(text))
+	changed := strings.NewReplacer(`certificate = "phones.pem"`, "", `key = "phones.key"`, "", `roots = "sbc-roots.pem"`, "", "10.77.0.5:5061", "127.0.0.1:5061", `media_address = "10.77.0.5"`, "").Replace(string(text))
 	if err := os.WriteFile(boot, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +81,24 @@ func TestCertificatesOfRunningBox(t *testing.T) {
 		t.Fatalf("%+v %v", list, err)
 	}
 	if s, err := client.Status(t.Context()); err != nil || !strings.Contains(strings.Join(s.Alarms, "\n"), "the phones certificate is a temporary one") {
+		t.Errorf("%v %q", err, s.Alarms)
+	}
+
+	// Nor does it know whom to trust towards the SBC; then it is told.
+	if s, err := client.Status(t.Context()); err != nil || !strings.Contains(strings.Join(s.Alarms, "\n"), "it is not known whom to trust towards the SBC") {
+		t.Errorf("%v %q", err, s.Alarms)
+	}
+	roots, err := os.ReadFile(filepath.Join(dir, "sbc-roots.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := client.InstallCertificate(t.Context(), control.CertificateFile{Use: certs.SBC, PEM: string(roots)}); err != nil || !strings.Contains(msg, "must come from CN=test") {
+		t.Errorf("%q %v", msg, err)
+	}
+	if list, err = client.Certificates(t.Context()); err != nil || len(list) != 3 || list[2].Use != certs.SBC || list[2].Subject != "CN=test" {
+		t.Errorf("%+v %v", list, err)
+	}
+	if s, err := client.Status(t.Context()); err != nil || strings.Contains(strings.Join(s.Alarms, "\n"), "whom to trust") {
 		t.Errorf("%v %q", err, s.Alarms)
 	}
 
