@@ -17,13 +17,13 @@ import (
 func (t *Table) Pin(now time.Time, at Place, c Caller) Assignment {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c = c.bounded()
+	c = t.oneOf(now, c.bounded())
 	var a Assignment
 	number := at.Main
 	if len(at.ELINs) == 0 {
 		a.None, a.Alarm = true, true
 	} else {
-		number = t.choose(now, at.ELINs, c)
+		number = t.choose(now, t.fair(now, at.ELINs, c.who().owner), c)
 		a.ELIN = number
 	}
 	if number == "" { // neither ELIN nor main number
@@ -50,6 +50,37 @@ func (t *Table) Pin(now time.Time, at Place, c Caller) Assignment {
 	}
 	a.Shared = !c.Test && t.others(now, number, k.who)
 	return a
+}
+
+// oneOf is the caller, or, where its owner has called from too many phones, one of all the owner's phones: a callback then
+// rings them all. So nobody fills the table by giving itself ever new names.
+func (t *Table) oneOf(now time.Time, c Caller) Caller {
+	me, phones := c.who(), make(map[string]bool)
+	for _, p := range t.owned[me.owner] {
+		if p.live(now) {
+			phones[p.who.phone] = true
+		}
+	}
+	if len(phones) < maxPhones || phones[me.phone] {
+		return c
+	}
+	return c.any()
+}
+
+// fair are the ELINs of a place that one owner's phones may take: once they hold a few they share those that they have
+// there, so that nobody makes everybody else share.
+func (t *Table) fair(now time.Time, numbers []string, o owner) []string {
+	held := make(map[string]bool)
+	for _, p := range t.owned[o] {
+		if p.live(now) && !p.main {
+			held[p.number] = true
+		}
+	}
+	here := slices.DeleteFunc(slices.Clone(numbers), func(n string) bool { return !held[n] })
+	if len(held) < maxELINs || len(here) == 0 {
+		return numbers
+	}
+	return here
 }
 
 // choose picks among the ELINs of a place.
@@ -127,7 +158,9 @@ func (t *Table) others(now time.Time, number string, me who) bool {
 // insert enters a new pin; nil when there is no room.
 func (t *Table) insert(now time.Time, k key, c Caller) *pin {
 	weak := weak(k.who, c)
-	full := func() bool { return len(t.pins) >= t.max || weak && t.weak >= max(1, t.max/4) }
+	full := func() bool {
+		return len(t.pins) >= t.max || weak && t.weak >= max(1, t.max/4) || len(t.owned[k.who.owner]) >= maxOwned
+	}
 	if full() {
 		if t.expire(now); full() {
 			return nil
@@ -136,6 +169,7 @@ func (t *Table) insert(now time.Time, k key, c Caller) *pin {
 	p := &pin{key: k, weak: weak}
 	t.pins[k] = p
 	t.numbers[k.number] = append(t.numbers[k.number], p)
+	t.owned[k.who.owner] = append(t.owned[k.who.owner], p)
 	if weak {
 		t.weak++
 	}
@@ -148,6 +182,7 @@ func weak(w who, c Caller) bool { return w.kind == stranger || c.Test }
 // touch enters one more call of the pin's caller.
 func (t *Table) touch(now time.Time, p *pin, c Caller) {
 	c.Test = c.Test && (p.began.IsZero() || p.caller.Test) // once for real, always for real
+	c.Flows = c.Flows.before(p.caller.Flows)
 	if p.weak && !weak(p.who, c) {
 		p.weak = false
 		t.weak--
@@ -168,13 +203,18 @@ func (t *Table) withoutPin(now time.Time) { t.deskUntil = now.Add(Window) }
 
 func (t *Table) remove(p *pin) {
 	delete(t.pins, p.key)
-	list := t.numbers[p.number]
-	if list = slices.DeleteFunc(list, func(q *pin) bool { return q == p }); len(list) == 0 {
-		delete(t.numbers, p.number)
-	} else {
-		t.numbers[p.number] = list
-	}
+	without(t.numbers, p.number, p)
+	without(t.owned, p.who.owner, p)
 	if p.weak {
 		t.weak--
+	}
+}
+
+// without takes a pin off a list.
+func without[K comparable](lists map[K][]*pin, k K, p *pin) {
+	if list := slices.DeleteFunc(lists[k], func(q *pin) bool { return q == p }); len(list) == 0 {
+		delete(lists, k)
+	} else {
+		lists[k] = list
 	}
 }

@@ -2,18 +2,20 @@ package elin
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
-// Caller is who called for help, as a callback needs it. What tells callers apart is the device; without one the user
-// with the phone's instance, or its binding, or neither; and for a phone that is no user's, the address that it calls
-// from, since all else is only what it says of itself.
+// Caller is who called for help, as a callback needs it. What tells callers apart is the device; without one the user, and
+// for a phone that is no user's the address that it calls from; and of those the phone, by its instance or its binding. What
+// a phone says of itself counts only among the phones of its user or its address.
 type Caller struct {
 	User     string `json:"user,omitempty"`     // site.User.ID
 	Device   string `json:"device,omitempty"`   // site.Device.ID
 	Instance string `json:"instance,omitempty"` // +sip.instance (RFC 5626)
 	Binding  string `json:"binding,omitempty"`  // Contact URI of the phone
 	Source   string `json:"source,omitempty"`   // IP address of the phone, without port
+	Flows    Flows  `json:"-"`                  // connections that it has called over in this life of the program
 	Number   string `json:"number,omitempty"`   // the caller's own: extension
 	Display  string `json:"display,omitempty"`  // for people: "ROOM 204"
 	Place    string `json:"place,omitempty"`    // for people: the address that the PSAP got
@@ -21,33 +23,97 @@ type Caller struct {
 	Test     bool   `json:"test,omitempty"`     // a call to a test number
 }
 
-// stranger is the kind of a phone that is no user's and no known device.
-const stranger = "stranger"
+// Flows are numbers of connections, the latest first; 0: none.
+type Flows [4]uint64
 
-// who tells callers apart.
-type who struct{ kind, user, id string }
+// before puts those of earlier calls after these.
+func (f Flows) before(earlier Flows) Flows {
+	out, n := Flows{}, 0
+	for _, x := range append(f[:], earlier[:]...) {
+		if x != 0 && n < len(out) && !slices.Contains(out[:n], x) {
+			out[n] = x
+			n++
+		}
+	}
+	return out
+}
+
+// The kinds of those who own pins.
+const (
+	device   = "device"
+	user     = "user"
+	stranger = "stranger" // a phone that is no user's and no known device: its address
+)
+
+// owner is whose pins count together, so that nobody takes more than a share of the table.
+type owner struct{ kind, id string }
+
+// who tells callers apart: the owner's phones. Where an owner has too many, phone is "" for those after them.
+type who struct {
+	owner
+	phone string
+}
 
 func (c Caller) who() who {
 	switch {
 	case c.Device != "":
-		return who{"device", "", c.Device}
-	case c.User != "" && c.Instance != "":
-		return who{"instance", c.User, c.Instance}
-	case c.User != "" && c.Binding != "":
-		return who{"binding", c.User, c.Binding}
+		return who{owner{device, c.Device}, ""}
 	case c.User != "":
-		return who{"user", c.User, ""}
+		return who{owner{user, c.User}, c.phone(c.Binding)}
 	case c.Source != "":
-		return who{stranger, "", c.Source}
+		return who{owner{stranger, c.Source}, c.phone(at(c.Binding))}
 	}
-	return who{stranger, "", c.Binding}
+	return who{owner{stranger, ""}, c.Binding}
 }
 
-// SamePhone reports whether two callers are one: the same device, user's phone or source.
+func (c Caller) phone(binding string) string {
+	switch {
+	case c.Instance != "":
+		return "instance " + c.Instance
+	case binding != "":
+		return "binding " + binding
+	}
+	return ""
+}
+
+// any is the caller as one of all its owner's phones.
+func (c Caller) any() Caller {
+	c.Instance, c.Binding = "", ""
+	return c
+}
+
+// at is a Contact URI's user and host: a phone that has no instance comes back from another port.
+func at(uri string) string {
+	if _, after, ok := strings.Cut(uri, ":"); ok {
+		uri = after
+	}
+	uri, _, _ = strings.Cut(uri, ";")
+	uri, _, _ = strings.Cut(uri, "?")
+	if i := strings.LastIndexByte(uri, ':'); i > strings.LastIndexAny(uri, "]@") {
+		uri = uri[:i]
+	}
+	return strings.ToLower(uri)
+}
+
+// SamePhone reports whether two callers are one: the same device, or the same phone of one user or one address.
 func (c Caller) SamePhone(o Caller) bool { return c.who() == o.who() }
 
+// Rings reports whether a phone, given by its instance, its binding and its connection, is the one that called; any is,
+// where nothing is known of that.
+func (c Caller) Rings(instance, binding string, flow uint64) bool {
+	switch {
+	case flow != 0 && slices.Contains(c.Flows[:], flow):
+		return true
+	case c.Instance != "":
+		return c.Instance == instance
+	case c.Binding != "":
+		return instance == "" && at(c.Binding) == at(binding)
+	}
+	return true
+}
+
 func (a who) compare(b who) int {
-	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.user, b.user), cmp.Compare(a.id, b.id))
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id), cmp.Compare(a.phone, b.phone))
 }
 
 // Longest texts that are kept of a caller, bytes. Who a caller is must not be cut: what is longer is left out, and the

@@ -23,6 +23,13 @@ const DefaultMax = 8192
 // maxRunning bounds the calls at once that one pin keeps apart; a phone has one or two.
 const maxRunning = 64
 
+// What one owner, a user or the address of a phone that is no user's, may have of the table.
+const (
+	maxPhones = 32  // phones that are told apart; behind one address there may be a gateway, or a whole floor
+	maxELINs  = 4   // before the owner's phones share
+	maxOwned  = 128 // pins; a call has one on every trunk that it was tried on
+)
+
 // Place is where a call goes out, and what it may show there.
 type Place struct {
 	Trunk string
@@ -74,6 +81,7 @@ type Table struct {
 	max       int
 	pins      map[key]*pin
 	numbers   map[string][]*pin // by ELIN, whatever the trunk
+	owned     map[owner][]*pin  // by whose phones they are
 	calls     map[string][]*pin // running calls
 	weak      int               // pins of strangers and of tests
 	deskUntil time.Time         // while calls without a pin may be called back
@@ -84,7 +92,7 @@ func New(o Options) *Table {
 	if o.Max <= 0 {
 		o.Max = DefaultMax
 	}
-	return &Table{max: o.Max, pins: make(map[key]*pin), numbers: make(map[string][]*pin), calls: make(map[string][]*pin)}
+	return &Table{max: o.Max, pins: make(map[key]*pin), numbers: make(map[string][]*pin), owned: make(map[owner][]*pin), calls: make(map[string][]*pin)}
 }
 
 // key of a pin: one caller on one number of one trunk.
