@@ -109,17 +109,25 @@ func (c *Call) supersede(me elin.Caller) {
 	}
 }
 
-// strangersConn is the new connection of a phone in an emergency call that nobody knows: one from its address that
-// nobody else has claimed. nil if there is none.
+// strangersConn is the new connection of a phone in an emergency call that nobody knows: the one from its address that came
+// after the phone's last, and that nobody has claimed. nil if there is none, or if it could be one of several: another phone
+// would say that it knows no such call, which would end it.
 func (l *leg) strangersConn() *stack.Conn {
 	if !l.call.emergency || l.side != stack.Access {
 		return nil
 	}
+	var back *stack.Conn
 	for _, c := range l.call.agent.o.Stack.Conns() {
-		if c.Side() == stack.Access && c.Remote().Addr() == l.source && !c.Authenticated() && !c.Closed() {
-			l.use(c)
-			return c
+		if c.Side() != stack.Access || c.Remote().Addr() != l.source || c.Flow() <= l.flow.Load() || c.Authenticated() || c.Closed() || l.call.agent.callsForHelp(c) {
+			continue
 		}
+		if back != nil {
+			return nil
+		}
+		back = c
 	}
-	return nil
+	if back != nil {
+		l.use(back)
+	}
+	return back
 }

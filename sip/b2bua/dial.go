@@ -7,7 +7,6 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
-	"holdfast/sip/elin"
 	"holdfast/sip/location"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
@@ -38,9 +37,9 @@ func (c *Call) dialUser(u *site.User) {
 
 // ringPhones rings the user's phones that can be reached and that only, where given, lets through. A phone that is in an
 // emergency call is rung by its callback alone.
-func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(elin.Caller) bool) {
+func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(instance, binding string, flow uint64) bool) {
 	for _, b := range registrar.Targets(c.agent.o.Bindings(u.ID)) {
-		if b.Flow == 0 || len(c.trying()) == maxBranches || only != nil && !only(elin.Caller{Instance: b.Instance, Binding: b.URI}) {
+		if b.Flow == 0 || len(c.trying()) == maxBranches || only != nil && !only(b.Instance, b.URI, uint64(b.Flow)) {
 			continue
 		}
 		conn, ok := c.agent.o.Stack.Conn(uint64(b.Flow))

@@ -291,6 +291,9 @@ func (w *world) bind(name string, side stack.Side, c *stack.Conn) {
 		w.trunks.mu.Unlock()
 		return
 	}
+	if _, known := w.site.UserByUsername(name); !known {
+		return // a stranger
+	}
 	c.SetAuthenticated()
 	id := "u" + name
 	uri := fmt.Sprintf("sip:%s@%s;transport=tls", name, c.Remote())

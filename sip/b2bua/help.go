@@ -10,7 +10,6 @@ import (
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
 	"holdfast/sip/site"
-	"holdfast/sip/stack"
 )
 
 // EmergencyEvent is a step of an emergency call or of a callback to one. It is told before the call goes on, so that
@@ -84,25 +83,6 @@ func (c *Call) note(e EmergencyEvent) {
 	}
 }
 
-// helper is the caller of an emergency call as a pin remembers it.
-func (c *Call) helper() elin.Caller {
-	l := c.caller
-	who := elin.Caller{Source: l.source.String(), Instance: l.instance, Binding: l.binding, CallID: c.id, Test: c.decision.Test}
-	if who.Binding == "" {
-		who.Binding = l.dlg.target.String()
-	}
-	if dev := c.callerDevice(); dev != nil && (l.user != nil || dev.Address == l.source.String()) {
-		who.Device = dev.ID // else it is only what a stranger says, and must not move another caller's pin
-	}
-	if z := c.site.Place(c.callerDevice(), l.user).Zone; z != nil {
-		who.Place = z.Name
-	}
-	if l.user != nil {
-		who.User, who.Number, who.Display = l.user.ID, l.user.Extension, l.user.Name
-	}
-	return who
-}
-
 // callerDevice is the device of the site document that calls; nil if it names none. A user who says that it calls from
 // another user's device does not get its place.
 func (c *Call) callerDevice() *site.Device {
@@ -130,7 +110,7 @@ func (c *Call) recognised() {
 		if d := c.callerDevice(); d != nil {
 			f.Device = d.ID
 		} else {
-			f.Device = c.caller.instance
+			f.Device = who.Instance
 		}
 		c.note(EmergencyEvent{Kind: Recognised, Facts: f})
 		if p := c.caller.peer; p != nil && !hasG711(p.Codecs) {
@@ -195,6 +175,7 @@ func (c *Call) helpEnds() {
 	switch {
 	case c.forHelp:
 		c.keepFlow()
+		c.agent.o.ELINs.Moved(c.id, c.caller.flow.Load())
 		c.agent.o.ELINs.Ended(time.Now(), c.id)
 		c.savePins()
 		c.note(EmergencyEvent{Kind: CallEnded, Text: c.cause, How: c.endedBy})
@@ -228,12 +209,14 @@ func (c *Call) dialTargets(list []route.Target) {
 		case t.Number != "":
 			c.outside = outside{t.Number, t.CallerID}
 			c.trunks = c.orderTrunks(c.decision.Trunks)
-		case t.User != nil:
-			c.ringPhones(t.User, t.CallerID, func(b elin.Caller) bool {
-				return (t.Only == nil || same(*t.Only, b)) && (t.But == nil || !same(*t.But, b))
-			})
 		case t.Only != nil:
-			c.ringStranger(*t.Only, t.CallerID)
+			c.ringCaller(t.User, *t.Only, t.CallerID)
+		case t.User != nil && t.But != nil:
+			c.ringPhones(t.User, t.CallerID, func(instance, binding string, flow uint64) bool { return !t.But.Rings(instance, binding, flow) })
+		case t.User != nil:
+			c.ringPhones(t.User, t.CallerID, nil)
+		case t.But != nil:
+			c.ringSource(*t.But, t.CallerID)
 		}
 	}
 	if len(c.trunks) > 0 {
@@ -245,34 +228,6 @@ func (c *Call) dialTargets(list []route.Target) {
 		return
 	}
 	c.ringing = c.after(c.decision.RingFor, c.ringTime)
-}
-
-// same reports whether a binding is the phone that called.
-func same(caller, b elin.Caller) bool {
-	switch {
-	case caller.Instance != "":
-		return caller.Instance == b.Instance
-	case caller.Binding != "":
-		return caller.Binding == b.Binding
-	}
-	return true
-}
-
-// ringStranger calls back a phone that is no user's: over the connection that it still has.
-func (c *Call) ringStranger(who elin.Caller, id route.CallerID) {
-	for _, conn := range c.agent.o.Stack.Conns() {
-		if conn.Side() != stack.Access || conn.Remote().Addr().String() != who.Source || conn.Closed() {
-			continue
-		}
-		var target sip.Uri
-		if sip.ParseUri(who.Binding, &target) != nil {
-			return
-		}
-		if err := c.dialContact(nil, who.Instance, who.Binding, target, id, conn); err != nil {
-			c.log.Warn("cannot ring a phone", "source", who.Source, "err", err)
-		}
-		return
-	}
 }
 
 // announce lets the caller hear a prompt before anybody has answered (RFC 3960), in a codec of its own offer.

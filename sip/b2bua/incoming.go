@@ -161,5 +161,8 @@ func (v view) Registered(userID string) bool {
 	return false
 }
 
+// Here reports whether the phone that called for help can be rung.
+func (v view) Here(who elin.Caller) bool { return v.a.isHere(who) }
+
 // Pinned says who called for help under a number.
 func (v view) Pinned(number string) elin.Callback { return v.a.pinned(number) }

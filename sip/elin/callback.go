@@ -36,6 +36,15 @@ func (t *Table) Callback(now time.Time, number string) Callback {
 	return cb
 }
 
+// Moved says that a call's phone is on another connection now.
+func (t *Table) Moved(callID string, flow uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.calls[callID] {
+		p.caller.Flows = Flows{flow}.before(p.caller.Flows)
+	}
+}
+
 // Ended says that a call is over: the two hours of its pins begin. It may be called again.
 func (t *Table) Ended(now time.Time, callID string) {
 	t.mu.Lock()

@@ -107,7 +107,7 @@ func (c Caller) Rings(instance, binding string, flow uint64) bool {
 	case c.Instance != "":
 		return c.Instance == instance
 	case c.Binding != "":
-		return instance == "" && at(c.Binding) == at(binding)
+		return binding == c.Binding || instance == "" && at(binding) == at(c.Binding)
 	}
 	return true
 }

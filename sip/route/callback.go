@@ -118,9 +118,11 @@ func (c *call) callers(pins elin.Callback, own bool) []Target {
 		}
 		id := c.callerInside()
 		switch {
-		case !known && own && phone != nil: // a phone of nobody, or of somebody who is gone
-			out = append(out, Target{Only: phone, CallerID: id})
-		case !known || !c.view.Registered(u.ID):
+		case !known && own && (phone != nil || caller.Source != ""): // a phone of nobody, or of somebody who is gone
+			out = append(out, Target{Only: &caller, CallerID: id})
+		case !known && caller.Source != "" && !own: // whoever else is there
+			out = append(out, Target{But: &caller, CallerID: id})
+		case !known || !c.view.Registered(u.ID) && !(own && phone != nil && c.view.Here(caller)):
 		case own:
 			out = append(out, Target{User: u, Only: phone, CallerID: id})
 		case phone != nil:

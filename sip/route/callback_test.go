@@ -233,10 +233,10 @@ func TestCallbackToVeryMany(t *testing.T) {
 	s := load(t)
 	var pins []string
 	for i := range 500 {
-		pins = append(pins, fmt.Sprintf("+12175559000 alice/%d", i))
+		pins = append(pins, fmt.Sprintf("+12175559000 /%d", i))
 	}
 	d := Decide(s, Policy{}, pinnedTo(s, everybody, pins...), Query{From: FromTrunk(s.Trunks()[0]), Scheme: "sip", Target: "+12175559000"})
-	if n := len(d.Targets); n != maxTogether+1 || d.Targets[0].Only.Instance != "499" || d.Targets[n-1].User.ID != "reception" {
+	if n := len(d.Targets); n != maxTogether+1 || d.Targets[0].Only.Device != "499" || d.Targets[n-1].User.ID != "reception" {
 		t.Errorf("%d targets: %s", n, together(d))
 	}
 }

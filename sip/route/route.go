@@ -51,6 +51,8 @@ type CallerID struct {
 type View interface {
 	// Registered reports whether a phone of the user can be reached.
 	Registered(userID string) bool
+	// Here reports whether the very phone that called for help can be rung.
+	Here(who elin.Caller) bool
 	// Pinned says who called for help under a number in E.164 (sip/elin.Table.Callback); zero: nobody.
 	Pinned(number string) elin.Callback
 }
@@ -120,7 +122,7 @@ const (
 type Target struct {
 	User     *site.User   // whose phones ring; nil for Number, and for the phone of nobody in particular
 	Only     *elin.Caller // just this phone
-	But      *elin.Caller // all of the user's phones but this one
+	But      *elin.Caller // all of the user's phones but this one; of nobody in particular: all that call from its address
 	Number   string       // outside, E.164: by the Decision's Trunks
 	CallerID CallerID     // what is shown there
 }

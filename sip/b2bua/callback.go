@@ -1,0 +1,152 @@
+package b2bua
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/elin"
+	"holdfast/sip/registrar"
+	"holdfast/sip/route"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// Whom a callback rings. A phone that is registered here is found by its binding. Any other is known by the connection that it
+// called over, as long as that stands; then by what it says of itself, should it have registered since; and in the end by its
+// address: all phones there ring.
+
+// helper is the caller of an emergency call as a pin remembers it.
+func (c *Call) helper() elin.Caller {
+	l := c.caller
+	who := elin.Caller{Source: l.source.String(), Instance: l.instance, Binding: l.binding, CallID: c.id, Test: c.decision.Test}
+	who.Flows[0] = l.flow.Load()
+	if who.Binding == "" {
+		who.Binding = l.dlg.target.String()
+		if who.Instance == "" && c.invite != nil {
+			who.Instance = claimedInstance(c.invite.Request())
+		}
+	}
+	if dev := c.callerDevice(); dev != nil && (l.user != nil || dev.Address == l.source.String()) {
+		who.Device = dev.ID // else it is only what a stranger says, and must not move another caller's pin
+	}
+	if z := c.site.Place(c.callerDevice(), l.user).Zone; z != nil {
+		who.Place = z.Name
+	}
+	if l.user != nil {
+		who.User, who.Number, who.Display = l.user.ID, l.user.Extension, l.user.Name
+	}
+	return who
+}
+
+// claimedInstance is the instance that a request's sender says it is (RFC 5626 §4.1), as the registrar writes it.
+func claimedInstance(req *sip.Request) string {
+	ct := req.Contact()
+	if ct == nil {
+		return ""
+	}
+	v, _ := ct.Params.Get("+sip.instance")
+	if v = strings.Trim(v, `"`); len(v) > 200 {
+		return ""
+	}
+	return v
+}
+
+// isHere reports whether the phone that called can be rung.
+func (a *Agent) isHere(who elin.Caller) bool {
+	if slices.ContainsFunc(who.Flows[:], func(f uint64) bool { return a.accessConn(f) != nil }) {
+		return true
+	}
+	return slices.ContainsFunc(a.o.Bindings(who.User), func(b registrar.Binding) bool {
+		return (a.accessConn(uint64(b.Flow)) != nil || a.restored(b)) && who.Rings(b.Instance, b.URI, uint64(b.Flow))
+	})
+}
+
+// accessConn is the connection of that number to a phone, if it is open.
+func (a *Agent) accessConn(flow uint64) *stack.Conn {
+	if flow == 0 {
+		return nil
+	}
+	if conn, ok := a.o.Stack.Conn(flow); ok && conn.Side() == stack.Access && !conn.Closed() {
+		return conn
+	}
+	return nil
+}
+
+// ringCaller rings the phone that called.
+func (c *Call) ringCaller(u *site.User, who elin.Caller, id route.CallerID) {
+	before := len(c.branches)
+	if u != nil {
+		c.ringPhones(u, id, who.Rings)
+	}
+	if len(c.branches) == before {
+		for _, f := range who.Flows {
+			if conn := c.agent.accessConn(f); conn != nil {
+				c.ringOver(conn, u, who.Instance, who.Binding, id)
+			}
+		}
+	}
+	if len(c.branches) > before || u != nil || who.Instance == "" && who.Binding == "" {
+		return
+	}
+	for _, x := range c.registeredAt(who.Source) {
+		if who.Rings(x.binding.Instance, x.binding.URI, uint64(x.binding.Flow)) {
+			c.ringOver(x.conn, x.user, x.binding.Instance, x.binding.URI, id)
+		}
+	}
+}
+
+// ringSource rings everybody at the address of a phone that could not be told from them, or has not answered: those first of
+// whom nothing is known but that.
+func (c *Call) ringSource(who elin.Caller, id route.CallerID) {
+	known := make(map[uint64]bool)
+	registered := c.registeredAt(who.Source)
+	for _, x := range registered {
+		known[x.conn.Flow()] = true
+	}
+	for _, conn := range c.agent.o.Stack.Conns() {
+		if conn.Side() == stack.Access && conn.Remote().Addr().String() == who.Source && !conn.Closed() && !known[conn.Flow()] {
+			c.ringOver(conn, nil, "", who.Binding, id)
+		}
+	}
+	for _, x := range registered {
+		c.ringOver(x.conn, x.user, x.binding.Instance, x.binding.URI, id)
+	}
+}
+
+// resident is a registered phone.
+type resident struct {
+	user    *site.User
+	binding registrar.Binding
+	conn    *stack.Conn
+}
+
+// registeredAt are the registered phones at an address. It looks at every user, which only a callback to a stranger is worth.
+func (c *Call) registeredAt(source string) (out []resident) {
+	users := c.site.Doc().Users
+	for i := range users {
+		for _, b := range registrar.Targets(c.agent.o.Bindings(users[i].ID)) {
+			if conn := c.agent.accessConn(uint64(b.Flow)); conn != nil && conn.Remote().Addr().String() == source {
+				out = append(out, resident{&users[i], b, conn})
+			}
+		}
+	}
+	return out
+}
+
+// ringOver rings the phone at the other end of a connection, unless the call has rung there before, or the phone is in another
+// call for help.
+func (c *Call) ringOver(conn *stack.Conn, u *site.User, instance, binding string, id route.CallerID) {
+	rung := slices.ContainsFunc(c.branches, func(l *leg) bool { return l.flow.Load() == conn.Flow() && (l.binding == binding || u == nil) })
+	if rung || len(c.trying()) >= maxBranches {
+		return
+	}
+	var target sip.Uri
+	if sip.ParseUri(binding, &target) != nil || target.Host == "" {
+		target = sip.Uri{Scheme: "sip", Host: conn.Remote().Addr().String(), Port: int(conn.Remote().Port())}
+	}
+	if err := c.dialContact(u, instance, binding, target, id, conn); err != nil {
+		c.log.Warn("cannot ring a phone", "source", conn.Remote().String(), "err", err)
+	}
+}

@@ -1,0 +1,165 @@
+package b2bua
+
+import (
+	"testing"
+
+	"github.com/emiago/sipgo/sip"
+
+	"holdfast/sip/registrar"
+	"holdfast/sip/site"
+)
+
+// asks dials 911 from a phone that names its instance, and hangs up; it returns the number that the PSAP saw.
+func (w *world) asks(u, sbc *ua, instance string) (shown string) {
+	w.t.Helper()
+	req := u.request(sip.INVITE, u.name, "911", offer())
+	if instance != "" {
+		req.Contact().Params = sip.NewParams()
+		req.Contact().Params.Add("+sip.instance", `"`+instance+`"`)
+	}
+	o := u.send(req)
+	in := sbc.incoming(sip.INVITE)
+	shown = in.Request().From().Address.User
+	sbc.answer(in)
+	o.up(nil)
+	sbc.acked()
+	o.within(sip.BYE, nil).wait(200)
+	sbc.bye()
+	w.ended()
+	return shown
+}
+
+// quiet fails if a phone has been asked for anything.
+func (u *ua) quiet() {
+	u.w.t.Helper()
+	select {
+	case tx := <-u.requests:
+		u.w.t.Errorf("%s got %s", u.name, tx.Request().Method)
+	default:
+	}
+}
+
+// taken answers the callback's INVITE at u and ends the call.
+func (w *world) taken(cb *outgoing, u *ua) {
+	w.t.Helper()
+	u.answer(u.incoming(sip.INVITE), pcmu)
+	cb.up(nil)
+	u.acked()
+	cb.within(sip.BYE, nil).wait(200)
+	u.bye()
+	w.ended()
+}
+
+// twoNumbers is a site with two ELINs for phones of nobody.
+func twoNumbers(d *site.Document) {
+	helpful(d)
+	d.Emergency.ELINs = append(d.Emergency.ELINs, site.ELIN{Trunk: "sbc1", Number: "+12175550915"})
+}
+
+// TestStrangersBehindOneAddress: each of two phones of nobody has a number of its own, and a callback rings the one that
+// called, over its connection. Only where that does not take it the others at the address ring, registered or not.
+func TestStrangersBehindOneAddress(t *testing.T) {
+	w := newWorld(t, twoNumbers)
+	x := w.sbc("sbc1")
+	first, second, user := w.phone("7771"), w.phone("7772"), w.phone("1002")
+	one, two := w.asks(first, x, "<urn:uuid:1>"), w.asks(second, x, "<urn:uuid:2>")
+	if one == two {
+		t.Fatal("two phones share a number though there is another")
+	}
+	w.taken(x.call(two, pcmu), second)
+	w.taken(x.call(one, pcmu), first)
+	first.quiet()
+	second.quiet()
+	user.quiet()
+
+	cb := x.call(one, pcmu)
+	first.incoming(sip.INVITE).Reply(486, "Busy Here")
+	in := second.incoming(sip.INVITE)
+	user.incoming(sip.INVITE).Reply(180, "Ringing")
+	cb.wait(180)
+	second.answer(in, pcmu)
+	cb.up(nil)
+	second.acked()
+	user.cancelled().Reply(487, "Request Terminated")
+	cb.within(sip.BYE, nil).wait(200)
+	second.bye()
+	w.ended()
+	first.quiet()
+}
+
+// TestStrangerComesBack: a phone of nobody that has lost its connection is found by its instance once it has registered, and
+// before that with all others at its address.
+func TestStrangerComesBack(t *testing.T) {
+	w := newWorld(t, helpful)
+	x := w.sbc("sbc1")
+	lost, other, user := w.phone("7771"), w.phone("7772"), w.phone("1002")
+	number := w.asks(lost, x, "<urn:uuid:1>")
+	lost.conn.Close()
+	w.until(func() bool { return len(w.stack.Conns()) == 3 })
+
+	cb := x.call(number, pcmu)
+	in := other.incoming(sip.INVITE)
+	user.incoming(sip.INVITE).Reply(180, "Ringing")
+	cb.wait(180)
+	other.answer(in, pcmu)
+	cb.up(nil)
+	other.acked()
+	user.cancelled().Reply(487, "Request Terminated")
+	cb.within(sip.BYE, nil).wait(200)
+	other.bye()
+	w.ended()
+
+	back := w.phone("1003")
+	w.mu.Lock()
+	w.bindings["u1003"][0].Instance = "<urn:uuid:1>"
+	w.mu.Unlock()
+	w.taken(x.call(number, pcmu), back)
+	other.quiet()
+	user.quiet()
+}
+
+// TestCallbackWithoutBinding: a phone that has proven whose it is, but is not registered here, is called back over its
+// connection.
+func TestCallbackWithoutBinding(t *testing.T) {
+	w := newWorld(t, helpful)
+	x, a, desk := w.sbc("sbc1"), w.phone("1001"), w.phone("1003")
+	w.mu.Lock()
+	w.bindings["u1001"] = []registrar.Binding{}
+	w.mu.Unlock()
+	number := w.asks(a, x, "")
+	w.serving = false
+	w.taken(x.call(number, pcmu), a)
+	desk.quiet()
+}
+
+// TestCallRecoversTheRightPhone: an emergency call that has lost its phone goes on over the one connection that can be the
+// phone's, not over that of somebody else who was there before, and over none where it could be several.
+func TestCallRecoversTheRightPhone(t *testing.T) {
+	w := newWorld(t, helpful)
+	x := w.sbc("sbc1")
+	before, a := w.phone("7770"), w.phone("7771")
+	o, _ := w.callHelp(a, x)
+	l := w.agent.find(o.req.CallID().Value(), o.dlg.remote.tag)
+	if l == nil {
+		t.Fatal("no leg")
+	}
+	probe := &leg{call: l.call, side: l.side, source: l.source, user: l.user}
+	probe.flow.Store(l.flow.Load())
+	if c := probe.connection(); c != nil {
+		t.Errorf("took over %s", c.Remote())
+	}
+	back := w.phone("7772")
+	if c := probe.connection(); c == nil || c.Remote() != back.conn.Local() {
+		t.Errorf("the phone is not found on its new connection: %v", c)
+	}
+	probe = &leg{call: l.call, side: l.side, source: l.source, user: l.user}
+	probe.flow.Store(l.flow.Load())
+	w.phone("7773")
+	if c := probe.connection(); c != nil {
+		t.Errorf("took one of two: %s", c.Remote())
+	}
+	before.quiet()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
