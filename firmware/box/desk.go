@@ -71,7 +71,9 @@ func (d *deskBell) tell(ctx context.Context, id string) {
 			o := b2bua.RingOrder{ID: id, Name: "CUT OFF " + e.Display(), Number: e.Number, Prompt: b2bua.EmergencyNotice, RingFor: deskRings}
 			who := string(number)
 			if u != nil {
-				who, o.User = u.ID, u.ID
+				if who, o.User = u.ID, u.ID; u.ID == e.Caller.User {
+					o.But = caller(&e.Caller.Phone)
+				}
 			} else {
 				o.Outside, o.Number = who, st.Doc().Site.MainNumber
 			}
@@ -79,7 +81,7 @@ func (d *deskBell) tell(ctx context.Context, id string) {
 				note(emergency.Step{Kind: emergency.Desk, Who: who})
 			}
 			taken := false
-			err = d.b.calls.Ring(ctx, o, func(b2bua.RingEvent) { taken = true })
+			err = d.b.calls.Ring(ctx, o, func(e b2bua.RingEvent) { taken = taken || e != b2bua.RingBegan })
 			switch {
 			case ctx.Err() != nil:
 				return

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"holdfast/firmware/emergency"
 	"holdfast/firmware/notice"
 	"holdfast/sip/b2bua"
+	"holdfast/sip/elin"
 )
 
 // bells let the emergency notice ring phones and send texts.
@@ -21,13 +23,9 @@ func (r bells) Ring(ctx context.Context, c notice.Call, on func(notice.Event)) e
 	if list := r.b.site.Load().EmergencyNumbers(); len(list) > 0 {
 		number = list[0]
 	}
-	err := r.b.calls.Ring(ctx, b2bua.RingOrder{ID: c.ID, User: c.User, Name: c.Display, Number: number, Prompt: b2bua.EmergencyNotice, RingFor: c.RingFor},
+	err := r.b.calls.Ring(ctx, b2bua.RingOrder{ID: c.ID, User: c.User, But: caller(c.But), Name: c.Display, Number: number, Prompt: b2bua.EmergencyNotice, RingFor: c.RingFor},
 		func(e b2bua.RingEvent) {
-			if e == b2bua.RingTaken {
-				on(notice.Taken)
-			} else {
-				on(notice.Acknowledged)
-			}
+			on(map[b2bua.RingEvent]notice.Event{b2bua.RingBegan: notice.Ringing, b2bua.RingTaken: notice.Taken, b2bua.RingAcked: notice.Acknowledged}[e])
 		})
 	if errors.Is(err, b2bua.ErrNobodyThere) {
 		return notice.ErrNobodyThere
@@ -35,9 +33,17 @@ func (r bells) Ring(ctx context.Context, c notice.Call, on func(notice.Event)) e
 	return err
 }
 
+// caller is a phone that is left out, as the agent knows it; one of which nothing is known stands for all.
+func caller(p *emergency.Phone) *elin.Caller {
+	if p == nil {
+		return nil
+	}
+	return &elin.Caller{Instance: p.Instance, Binding: p.Contact}
+}
+
 // Message sends a text.
-func (r bells) Message(ctx context.Context, user, text string) error {
-	status, err := r.b.calls.Message(ctx, user, text)
+func (r bells) Message(ctx context.Context, user string, but *emergency.Phone, text string) error {
+	status, err := r.b.calls.Message(ctx, user, caller(but), text)
 	switch {
 	case err != nil:
 		return err

@@ -116,7 +116,7 @@ func (b *Box) emergencyStep(e b2bua.EmergencyEvent) {
 
 func emergencyFacts(e b2bua.EmergencyEvent) emergency.Facts {
 	f := emergency.Facts{ID: e.Call, At: e.At, Dialled: e.Facts.Dialled, Number: e.Facts.Number, Test: e.Facts.Test,
-		Caller: emergency.Caller{Device: e.Facts.Device, Source: e.Facts.Source}}
+		Caller: emergency.Caller{Device: e.Facts.Device, Source: e.Facts.Source, Phone: emergency.Phone{Instance: e.Facts.Instance, Contact: e.Facts.Binding}}}
 	if u := e.Facts.User; u != nil {
 		f.Caller.User, f.Caller.Name, f.Caller.Number = u.ID, u.Name, u.Extension
 	}

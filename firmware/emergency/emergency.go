@@ -20,7 +20,14 @@ type Caller struct {
 	Number  string `json:"number,omitempty"`  // extension
 	Device  string `json:"device,omitempty"`  // of the site document, or what the phone says of itself
 	Source  string `json:"source,omitempty"`  // IP address
+	Phone   Phone  `json:"phone,omitzero"`    // which of the user's, as far as the box can tell them apart
 	Display string `json:"display,omitempty"` // where, in two words: "Room 204"
+}
+
+// Phone is a phone as its user's others are told from it.
+type Phone struct {
+	Instance string `json:"instance,omitempty"` // +sip.instance (RFC 5626)
+	Contact  string `json:"contact,omitempty"`  // URI
 }
 
 // Facts are known when an emergency call is recognised, and do not change.

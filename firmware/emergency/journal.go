@@ -301,7 +301,7 @@ func (j *Journal) told(e *entry) bool {
 
 func (f *Facts) clip() {
 	c := &f.Caller
-	for _, s := range []*string{&f.ID, &f.Dialled, &f.Number, &f.Place, &f.Address, &c.User, &c.Name, &c.Number, &c.Device, &c.Source, &c.Display} {
+	for _, s := range []*string{&f.ID, &f.Dialled, &f.Number, &f.Place, &f.Address, &c.User, &c.Name, &c.Number, &c.Device, &c.Source, &c.Display, &c.Phone.Instance, &c.Phone.Contact} {
 		*s = clip(*s)
 	}
 }

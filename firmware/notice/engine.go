@@ -118,7 +118,7 @@ func (n *Engine) read() {
 	open := make(map[string]bool)
 	for _, e := range n.o.Journal.Unnoticed() {
 		if open[e.ID] = true; n.m.find(e.ID) == nil {
-			users := n.targets(e)
+			users := n.targets()
 			if len(users) == 0 {
 				n.note(e.ID, emergency.Step{Kind: emergency.NoticeFailed, How: string(ring), Text: "the site document lists nobody whose phones to ring"})
 			}
@@ -141,14 +141,20 @@ func (n *Engine) read() {
 	}
 }
 
-// targets are those whose phones ring; the caller's own are busy with the call for help.
-func (n *Engine) targets(e emergency.Emergency) (users []string) {
+// targets are those whose phones ring.
+func (n *Engine) targets() (users []string) {
 	for _, u := range n.o.Site().NotifyUsers() {
-		if u.ID != e.Caller.User {
-			users = append(users, u.ID)
-		}
+		users = append(users, u.ID)
 	}
 	return users
+}
+
+// but is the one of a user's phones that is told nothing: the one that called. Who is there knows, or must not be heard.
+func but(e emergency.Emergency, user string) *emergency.Phone {
+	if user == "" || user != e.Caller.User {
+		return nil
+	}
+	return &e.Caller.Phone
 }
 
 func (n *Engine) show() {
@@ -188,15 +194,16 @@ func (n *Engine) halt(a action) {
 const callMost = 2 * time.Minute
 
 func (n *Engine) ring(ctx context.Context, e emergency.Emergency, user string) {
-	n.once(e, emergency.Step{Kind: emergency.NoticeRung, Who: user})
 	ctx, cancel := context.WithTimeout(ctx, n.m.s.RingFor+callMost)
 	call := &running{cancel: cancel}
 	n.calls[user] = call
-	c := Call{ID: e.ID, User: user, Display: e.Display(), Test: e.Test, RingFor: n.m.s.RingFor}
+	c := Call{ID: e.ID, User: user, But: but(e, user), Display: e.Display(), Test: e.Test, RingFor: n.m.s.RingFor}
 	n.workers.Go(func() {
 		defer cancel()
 		err := n.o.Ringer.Ring(ctx, c, func(v Event) {
 			switch v {
+			case Ringing:
+				n.once(e, emergency.Step{Kind: emergency.NoticeRung, Who: user})
 			case Taken:
 				n.once(e, emergency.Step{Kind: emergency.NoticeSeen, Who: user})
 			case Acknowledged:
@@ -233,7 +240,7 @@ func (n *Engine) message(ctx context.Context, e emergency.Emergency, user string
 	text := Text(e, n.o.Site().Location())
 	n.workers.Go(func() {
 		defer cancel()
-		err := n.o.Messenger.Message(ctx, user, text)
+		err := n.o.Messenger.Message(ctx, user, but(e, user), text)
 		switch {
 		case err == nil:
 			n.once(e, emergency.Step{Kind: emergency.NoticeMessage, Who: user})

@@ -24,6 +24,8 @@ type phones struct {
 	mu     sync.Mutex
 	rung   []Call
 	texts  []string
+	away   map[string]bool // users without a phone
+	spared []string        // users of whose phones one gets no text, and which
 	ended  int
 	answer map[string]func(ctx context.Context, on func(Event)) error // by user; nil: it rings until it is given up
 	refuse error                                                      // of texts
@@ -34,6 +36,10 @@ func (p *phones) Ring(ctx context.Context, c Call, on func(Event)) error {
 	p.rung = append(p.rung, c)
 	answer := p.answer[c.User]
 	p.mu.Unlock()
+	if p.away[c.User] {
+		return ErrNobodyThere
+	}
+	on(Ringing)
 	defer func() { p.mu.Lock(); p.ended++; p.mu.Unlock() }()
 	if answer != nil {
 		return answer(ctx, on)
@@ -46,10 +52,12 @@ func (p *phones) Ring(ctx context.Context, c Call, on func(Event)) error {
 	}
 }
 
-func (p *phones) Message(_ context.Context, user, text string) error {
+func (p *phones) Message(_ context.Context, user string, but *emergency.Phone, text string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.texts = append(p.texts, user+": "+text)
+	if p.texts = append(p.texts, user+": "+text); but != nil {
+		p.spared = append(p.spared, user+" "+but.Instance)
+	}
 	return p.refuse
 }
 
@@ -153,7 +161,7 @@ func TestAcknowledgedByKey(t *testing.T) {
 		w.begin("c1", false)
 		synctest.Wait()
 		rung, texts, _ := p.seen()
-		if len(rung) != 1 || rung[0] != (Call{"c1", "reception", "911 ROOM 204", false, 25 * time.Second}) || len(texts) != 0 {
+		if len(rung) != 1 || rung[0] != (Call{ID: "c1", User: "reception", Display: "911 ROOM 204", RingFor: 25 * time.Second}) || len(texts) != 0 {
 			t.Errorf("%+v %v", rung, texts)
 		}
 		if w.light.Now() != hal.Fast || w.buzzer.Now() != hal.Fast {
@@ -187,6 +195,33 @@ func TestAcknowledgedByKey(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
+}
+
+// TestDeskCallsForHelp: the only front desk calls 911 itself: its other phones ring and get the text, and only that which calls is
+// left alone; of a caller whose phone nobody knows any may be it.
+func TestDeskCallsForHelp(t *testing.T) {
+	for _, phone := range []emergency.Phone{{Instance: "urn:uuid:1", Contact: "sip:1000@10.0.0.9"}, {}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &phones{}
+			w := start(t, filepath.Join(t.TempDir(), "s"), p)
+			defer w.stop()
+			w.must(w.journal.Begin(emergency.Facts{ID: "c1", Number: "911", Caller: emergency.Caller{User: "reception", Name: "Reception", Phone: phone}}))
+			w.begin("c2", false) // another's, at the same time
+			time.Sleep(2 * time.Minute)
+			rung, _, _ := p.seen()
+			for _, c := range rung {
+				if mine := c.ID == "c1"; c.User != "reception" || (c.But != nil) != mine || mine && *c.But != phone {
+					t.Errorf("%+v", c)
+				}
+			}
+			if len(rung) < 2 || rung[0].ID == rung[1].ID || !slices.Equal(p.spared, []string{"reception " + phone.Instance}) {
+				t.Errorf("rang %v, texts spare %q", rung, p.spared)
+			}
+			if got := w.kinds("c1"); !slices.Contains(got, "notice-rung reception") || !slices.Contains(got, "notice-message reception") {
+				t.Errorf("%v", got)
+			}
+		})
+	}
 }
 
 func TestRepeatsUntilCommand(t *testing.T) {
@@ -282,16 +317,18 @@ func TestTestCall(t *testing.T) {
 	})
 }
 
-// TestNobodyToRing: the caller is the only front desk; the box itself still shows it, and the record says so.
+// TestNobodyToRing: the caller's is the only phone of the only front desk; the box itself still shows it, and the record says that
+// nobody's phone rang.
 func TestNobodyToRing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &phones{}
+		p := &phones{away: map[string]bool{"reception": true}}
 		w := start(t, filepath.Join(t.TempDir(), "s"), p)
 		defer w.stop()
 		w.must(w.journal.Begin(emergency.Facts{ID: "c1", Number: "911", Caller: emergency.Caller{User: "reception"}}))
 		time.Sleep(time.Minute)
-		if rung, _, _ := p.seen(); len(rung) != 0 || w.buzzer.Now() != hal.Fast || !slices.Contains(w.kinds("c1"), "notice-failed") {
-			t.Errorf("%+v %v", rung, w.kinds("c1"))
+		got := w.kinds("c1")
+		if w.buzzer.Now() != hal.Fast || slices.Contains(got, "notice-rung reception") || !slices.Contains(got, "notice-failed reception") {
+			t.Errorf("%v", got)
 		}
 	})
 }

@@ -11,24 +11,28 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"holdfast/firmware/emergency"
 )
 
 // Event is what happens in a notice call.
 type Event uint8
 
-// The events of a notice call, in their order; either may be missing.
+// The events of a notice call, in their order; any may be missing.
 const (
-	Taken        Event = iota + 1 // somebody answered and hears it
+	Ringing      Event = iota + 1 // phones of the user ring
+	Taken                         // somebody answered and hears it
 	Acknowledged                  // and pressed the key
 )
 
 // Call is a notice call to be made.
 type Call struct {
-	ID      string        // of the emergency call
-	User    string        // of the site document: all phones of this user ring
-	Display string        // "911 ROOM 204": the name to show, whatever the phone's own list says
-	Test    bool          // the announcement says so
-	RingFor time.Duration // give up when nobody has answered by then
+	ID      string           // of the emergency call
+	User    string           // of the site document: all phones of this user ring
+	But     *emergency.Phone // of these not the one that called for help; of a caller whose phone is not known none; nil: all
+	Display string           // "911 ROOM 204": the name to show, whatever the phone's own list says
+	Test    bool             // the announcement says so
+	RingFor time.Duration    // give up when nobody has answered by then
 }
 
 // Ringer makes notice calls.
@@ -41,9 +45,9 @@ type Ringer interface {
 
 // Messenger sends texts.
 type Messenger interface {
-	// Message sends a text to all phones of a user (RFC 3428) and returns nil when one of them took it; ErrNoTexts when
-	// none of them ever will.
-	Message(ctx context.Context, user, text string) error
+	// Message sends a text to all phones of a user (RFC 3428), but for one as in Call, and returns nil when one of them took
+	// it; ErrNoTexts when none of them ever will.
+	Message(ctx context.Context, user string, but *emergency.Phone, text string) error
 }
 
 // ErrNoTexts says that a user's phones show no texts.
@@ -58,5 +62,5 @@ var errNotHere = errors.New("notice: there is no way to reach phones")
 // nobody is a Ringer and a Messenger without phones.
 type nobody struct{}
 
-func (nobody) Ring(context.Context, Call, func(Event)) error { return errNotHere }
-func (nobody) Message(context.Context, string, string) error { return ErrNoTexts }
+func (nobody) Ring(context.Context, Call, func(Event)) error                   { return errNotHere }
+func (nobody) Message(context.Context, string, *emergency.Phone, string) error { return ErrNoTexts }

@@ -35,6 +35,8 @@ type EmergencyFacts struct {
 	User            *site.User // nil: a stranger
 	Device          string
 	Source          string // IP address
+	Instance        string // of the phone, as a pin has them
+	Binding         string
 	Place           site.Place
 }
 
@@ -106,7 +108,7 @@ func (c *Call) recognised() {
 		c.caredFor.Store(&who)
 		c.supersede(who)
 		f := &EmergencyFacts{Dialled: c.query.Target, Number: c.decision.Number, Test: c.decision.Test, User: c.caller.user,
-			Source: c.caller.source.String(), Place: c.site.Place(c.callerDevice(), c.caller.user)}
+			Source: who.Source, Instance: who.Instance, Binding: who.Binding, Place: c.site.Place(c.callerDevice(), c.caller.user)}
 		if d := c.callerDevice(); d != nil {
 			f.Device = d.ID
 		} else {

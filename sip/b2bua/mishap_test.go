@@ -114,6 +114,40 @@ func TestNoticeDisturbsNoCaller(t *testing.T) {
 	w.ended()
 }
 
+// TestNoticeSparesTheCallersPhone: of a desk that called for help itself only the phone that called is not rung, also after the
+// call, and gets no text.
+func TestNoticeSparesTheCallersPhone(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, other, x := w.phone("1001"), w.phone("1001"), w.sbc("sbc1")
+	w.mu.Lock()
+	w.bindings["u1001"][0].Instance, w.bindings["u1001"][1].Instance = "<urn:uuid:1>", "<urn:uuid:2>"
+	w.mu.Unlock()
+	w.asks(a, x, "")
+	w.mu.Lock()
+	f := w.help[0].Facts
+	w.mu.Unlock()
+	order := RingOrder{ID: "x", User: "u1001", But: &elin.Caller{Instance: f.Instance, Binding: f.Binding}, Name: "911", Number: "911", Prompt: EmergencyNotice, RingFor: 100 * time.Millisecond}
+	began := false
+	if err := w.agent.Ring(t.Context(), order, func(e RingEvent) { began = began || e == RingBegan }); !errors.Is(err, ErrNotTaken) || !began {
+		t.Errorf("%v, rang: %v", err, began)
+	}
+	other.incoming(sip.INVITE).Reply(487, "Request Terminated")
+	text := make(chan error, 1)
+	go func() {
+		_, err := w.agent.Message(t.Context(), "u1001", order.But, "911")
+		text <- err
+	}()
+	other.incoming(sip.MESSAGE).Reply(200, "OK")
+	if err := within(t, text, "the text"); err != nil {
+		t.Error(err)
+	}
+	a.quiet()
+	order.But = &elin.Caller{} // nobody knows which phone it was
+	if err := w.agent.Ring(t.Context(), order, func(RingEvent) {}); !errors.Is(err, ErrNobodyThere) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestAlarmOfAnUnknownCallback: nobody is pinned and nobody is there; somebody has to hear of it.
 func TestAlarmOfAnUnknownCallback(t *testing.T) {
 	w := newWorld(t, helpful)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/registrar"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
@@ -19,21 +20,23 @@ import (
 // RingOrder is a call that the box itself makes, to a user's phones or to a number outside: somebody has to hear
 // something and press a key.
 type RingOrder struct {
-	ID      string // for the log
-	User    string // site.User.ID: all phones ring together, past do-not-disturb, forwarding and busy
-	Outside string // instead of User: E.164, over the first trunk that takes it
-	Name    string // shown as the caller
-	Number  string // shown as the caller's number
-	Prompt  Prompt // played, again and again, to who answers
+	ID      string       // for the log
+	User    string       // site.User.ID: all phones ring together, past do-not-disturb, forwarding and busy
+	But     *elin.Caller // of these not the phone that called for help; nil: all
+	Outside string       // instead of User: E.164, over the first trunk that takes it
+	Name    string       // shown as the caller
+	Number  string       // shown as the caller's number
+	Prompt  Prompt       // played, again and again, to who answers
 	RingFor time.Duration
 }
 
 // RingEvent is what happens in such a call.
 type RingEvent uint8
 
-// The events, in their order; either may be missing.
+// The events, in their order; any may be missing.
 const (
-	RingTaken RingEvent = iota + 1 // somebody answered and hears it
+	RingBegan RingEvent = iota + 1 // phones of the user ring
+	RingTaken                      // somebody answered and hears it
 	RingAcked                      // and pressed a key
 )
 
@@ -96,6 +99,9 @@ func (r *ring) run(ctx context.Context, u *site.User) error {
 	if len(r.trying()) == 0 {
 		return ErrNobodyThere
 	}
+	if u != nil {
+		r.on(RingBegan)
+	}
 	giveUp := time.NewTimer(r.order.RingFor)
 	defer giveUp.Stop()
 	for {
@@ -129,15 +135,20 @@ func (r *ring) run(ctx context.Context, u *site.User) error {
 	}
 }
 
-// ringUser rings the user's phones, but for one that is in an emergency call itself.
+// ringUser rings the user's phones, but for one that is in an emergency call itself, or that made the one in question.
 func (r *ring) ringUser(u *site.User) {
 	for _, b := range registrar.Targets(r.agent.o.Bindings(u.ID)) {
-		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches && !r.agent.callsForHelp(conn) {
+		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches && !r.agent.callsForHelp(conn) && !spares(r.order.But, b) {
 			if err := r.invitePhone(u, b, conn); err != nil {
 				r.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			}
 		}
 	}
+}
+
+// spares reports whether a binding is that of a phone that is to be left out.
+func spares(but *elin.Caller, b registrar.Binding) bool {
+	return but != nil && but.Rings(b.Instance, b.URI, uint64(b.Flow))
 }
 
 // invitePhone rings one phone.
@@ -332,8 +343,9 @@ func (r *ring) hangUpAll() {
 	}
 }
 
-// Message sends a text to all phones of a user (RFC 3428): nil when one of them took it, else the last status.
-func (a *Agent) Message(ctx context.Context, userID, text string) (status int, err error) {
+// Message sends a text to all phones of a user (RFC 3428) but that of a caller, if one is given: nil when one of them took it, else
+// the last status. It has a place beyond the stack's limits: it tells that somebody called for help.
+func (a *Agent) Message(ctx context.Context, userID string, but *elin.Caller, text string) (status int, err error) {
 	st := a.o.Site()
 	u, ok := st.UserByID(userID)
 	if !ok {
@@ -344,7 +356,7 @@ func (a *Agent) Message(ctx context.Context, userID, text string) (status int, e
 	for _, b := range registrar.Targets(a.o.Bindings(u.ID)) {
 		conn, ok := a.o.Stack.Conn(uint64(b.Flow))
 		var target sip.Uri
-		if !ok || conn.Closed() || sent == maxBranches || sip.ParseUri(b.URI, &target) != nil {
+		if !ok || conn.Closed() || sent == maxBranches || spares(but, b) || sip.ParseUri(b.URI, &target) != nil {
 			continue
 		}
 		target.Headers = nil
@@ -354,7 +366,7 @@ func (a *Agent) Message(ctx context.Context, userID, text string) (status int, e
 		req := d.request(sip.MESSAGE, conn)
 		req.AppendHeader(sip.NewHeader("Content-Type", "text/plain;charset=UTF-8"))
 		req.SetBody([]byte(text))
-		_, err := conn.Send(req, func(res *sip.Response, err error) {
+		_, err := conn.SendUrgent(req, func(res *sip.Response, err error) {
 			switch {
 			case err != nil:
 				results <- 408
