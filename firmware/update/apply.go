@@ -99,7 +99,7 @@ func (c *Card) write(ctx context.Context, in *bufio.Reader, m *Manifest, progres
 // stream writes one of the bundle's files in place, flushes it and checks its hash. The first held bytes are not written
 // but returned.
 func (c *Card) stream(ctx context.Context, in io.Reader, path string, want File, held int64, step func(int64)) (head []byte, err error) {
-	f, err := c.open(path)
+	f, err := c.open(path, true)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (c *Card) stream(ctx context.Context, in io.Reader, path string, want File,
 
 // compare reads back what is on the card.
 func (c *Card) compare(ctx context.Context, path string, want File) error {
-	f, err := c.open(path)
+	f, err := c.open(path, false)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,7 @@ type Card struct {
 
 	chunk   int64 // is written at once
 	flush   int64 // may wait to be written: so little that calls do not feel it
-	open    func(path string) (file, error)
+	open    func(path string, write bool) (file, error)
 	unlock  func() (lock func() error, err error) // makes Boot writable
 	writing sync.Mutex
 }
@@ -86,8 +87,19 @@ func remount(dir string) func() (func() error, error) {
 		if err := unix.Mount("", dir, "", flags, ""); err != nil {
 			return nil, fmt.Errorf("make %s writable: %w", dir, err)
 		}
-		return func() error { return unix.Mount("", dir, "", flags|unix.MS_RDONLY, "") }, nil
+		return func() error { return patiently(func() error { return unix.Mount("", dir, "", flags|unix.MS_RDONLY, "") }) }, nil
 	}
+}
+
+// patiently tries for a second what another program's open file stands in the way of: what was written is written all the same.
+func patiently(try func() error) error {
+	for range 10 {
+		if err := try(); !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return try()
 }
 
 // withBoot runs do while the FAT partition can be written.
@@ -104,7 +116,7 @@ func (c *Card) rootPath(s Slot) string { return c.Slots + "/slot-" + s.String() 
 func (c *Card) bootPath(s Slot) string { return c.Boot + "/slot-" + s.String() + "/" + BootFile }
 
 func (c *Card) readAll(path string, most int64) ([]byte, error) {
-	f, err := c.open(path)
+	f, err := c.open(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +136,7 @@ func (c *Card) readAll(path string, most int64) ([]byte, error) {
 
 // writeThrough writes from the file's start; it is on the card when nil is returned.
 func (c *Card) writeThrough(path string, b []byte) error {
-	f, err := c.open(path)
+	f, err := c.open(path, true)
 	if err != nil {
 		return err
 	}
@@ -147,11 +159,14 @@ func (c *Card) mark(name string) error {
 // osFile is a file or a block device.
 type osFile struct{ *os.File }
 
-func openFile(path string) (file, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, unix.EROFS) || errors.Is(err, os.ErrPermission) {
-		f, err = os.Open(path)
+// openFile opens for writing only what will be written: a file that is open for writing keeps its file system from becoming
+// read-only again, and whoever asks for the state meanwhile would be in the update's way.
+func openFile(path string, write bool) (file, error) {
+	how := os.O_RDONLY
+	if write {
+		how = os.O_RDWR
 	}
+	f, err := os.OpenFile(path, how, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (d *disk) put(path string, content []byte, size int) {
 	d.files[path] = &platter{append([]byte(nil), b...), b}
 }
 
-func (d *disk) open(path string) (file, error) {
+func (d *disk) open(path string, write bool) (file, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
@@ -48,7 +48,7 @@ func (d *disk) open(path string) (file, error) {
 	if !ok {
 		return nil, errors.New("no such file: " + path)
 	}
-	return &handle{d, p}, nil
+	return &handle{d, p, write}, nil
 }
 
 // step counts an operation; false when the power goes during it.
@@ -77,8 +77,9 @@ func (d *disk) powerUp() {
 }
 
 type handle struct {
-	d *disk
-	p *platter
+	d     *disk
+	p     *platter
+	write bool
 }
 
 func (h *handle) ReadAt(b []byte, at int64) (int, error) {
@@ -105,6 +106,9 @@ func (h *handle) WriteAt(b []byte, at int64) (int, error) {
 	}
 	if h.d.fault != nil {
 		return 0, h.d.fault
+	}
+	if !h.write {
+		return 0, errors.New("opened for reading")
 	}
 	if at+int64(len(b)) > int64(len(h.p.seen)) {
 		return 0, errors.New("behind the end")

@@ -130,3 +130,19 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// TestAskingWritesNothing: a file that is open for writing would keep the boot partition from becoming read-only again, and the
+// update that writes it meanwhile would fail at its end.
+func TestAskingWritesNothing(t *testing.T) {
+	c, d := newCard(t, 1)
+	asked := 0
+	c.open = func(path string, write bool) (file, error) {
+		if asked++; write {
+			t.Errorf("%s is opened for writing", path)
+		}
+		return d.open(path, write)
+	}
+	if c.State(); asked == 0 {
+		t.Error("nothing was read")
+	}
+}
