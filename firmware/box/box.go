@@ -241,7 +241,10 @@ func (b *Box) Run(ctx context.Context) error {
 		under("webhook", func(ctx context.Context) error { return b.journal.Follow(ctx, webhook.Kind, b.webhook.Follow) })
 		under("webhook delivery", func(ctx context.Context) error { return b.outbox.Deliver(ctx, webhook.Kind, b.webhook.Deliver) })
 	}
-	front.Go(func() error { return b.prober.Run(frontCtx) })
+	front.Go(func() error {
+		awaitAddress(frontCtx, b.stack.Addr(stack.Access).Addr(), addressWithin)
+		return b.prober.Run(frontCtx)
+	})
 	front.Go(func() error { return b.documents.Run(frontCtx) })
 	front.Go(func() error { return b.housekeeping(frontCtx) })
 	front.Go(func() error {

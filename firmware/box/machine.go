@@ -68,6 +68,22 @@ func (b *Box) listeners() []netip.AddrPort {
 	return []netip.AddrPort{b.stack.Addr(stack.Access), b.stack.Addr(stack.Trunk)}
 }
 
+// addressWithin is how long the cloud is not asked while the box has no address: a cable that negotiates, an address that is claimed.
+const addressWithin = 10 * time.Second
+
+// awaitAddress waits until the machine has an address, but not for long. A box that cannot ask yet knows nothing of the cloud, and must
+// not take that for an outage; one that stays without its address is past asking.
+func awaitAddress(ctx context.Context, a netip.Addr, most time.Duration) {
+	until := time.Now().Add(most)
+	for !here(a) && time.Now().Before(until) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // here reports whether the machine has an address. When it does not say, it has.
 func here(a netip.Addr) bool {
 	list, err := net.InterfaceAddrs()

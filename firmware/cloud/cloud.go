@@ -16,14 +16,17 @@ import (
 	"holdfast/firmware/mode"
 )
 
-// Prober asks every target once an interval.
+// Prober asks every target once an interval, and the zones faster at its start (see first).
 type Prober struct {
-	targets  []target
+	zones    []func() target // makes one anew
+	web      target          // nil: none
 	interval time.Duration
 	timeout  time.Duration
+	hurried  int // probes at the start
 	log      *slog.Logger
 
 	mu     sync.Mutex // one report at a time
+	last   map[string]answer
 	report func(mode.Probe)
 }
 
@@ -50,17 +53,19 @@ func New(c config.Cloud, roots *x509.CertPool, report func(mode.Probe), log *slo
 }
 
 func newProber(c config.Cloud, roots *x509.CertPool, report func(mode.Probe), log *slog.Logger, dial dialer) *Prober {
-	p := &Prober{interval: c.Interval, timeout: c.Timeout, report: report, log: log}
+	p := &Prober{interval: c.Interval, timeout: c.Timeout, hurried: max(c.Missed, 1), last: make(map[string]answer), report: report, log: log}
 	for _, z := range c.Zones {
-		p.targets = append(p.targets, &zone{
-			label:   z.Name,
-			address: z.Address,
-			dial:    dial,
-			tls:     &tls.Config{ServerName: z.TLSName, RootCAs: roots, MinVersion: tls.VersionTLS12},
+		p.zones = append(p.zones, func() target {
+			return &zone{
+				label:   z.Name,
+				address: z.Address,
+				dial:    dial,
+				tls:     &tls.Config{ServerName: z.TLSName, RootCAs: roots, MinVersion: tls.VersionTLS12},
+			}
 		})
 	}
 	if c.HTTPS != "" {
-		p.targets = append(p.targets, newWeb(c.HTTPS, roots, c.Timeout, dial))
+		p.web = newWeb(c.HTTPS, roots, c.Timeout, dial)
 	}
 	return p
 }
@@ -68,8 +73,18 @@ func newProber(c config.Cloud, roots *x509.CertPool, report func(mode.Probe), lo
 // Run probes until ctx ends, then returns nil; every connection is closed by then. The first probes go out at once.
 func (p *Prober) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, t := range p.targets {
-		wg.Go(func() { p.watch(ctx, t) })
+	for _, z := range p.zones {
+		wg.Go(func() {
+			t, begun := p.first(ctx, z)
+			if pause(ctx, time.Until(begun.Add(p.interval))) {
+				p.watch(ctx, t)
+			} else {
+				t.close()
+			}
+		})
+	}
+	if p.web != nil {
+		wg.Go(func() { p.watch(ctx, p.web) })
 	}
 	wg.Wait()
 	return nil
@@ -79,29 +94,43 @@ func (p *Prober) Run(ctx context.Context) error {
 // noticed as fast as one that refuses: after so many intervals and one timeout.
 func (p *Prober) watch(ctx context.Context, t target) {
 	defer t.close()
-	zone, kind := t.name()
 	ticker := time.NewTicker(p.interval)
 	defer ticker.Stop()
-	var last answer
 	for {
-		at := time.Now()
-		one, cancel := context.WithDeadline(ctx, at.Add(p.timeout))
-		a := t.ask(one)
-		cancel()
-		if ctx.Err() != nil {
-			return // the probe was cut short, not the cloud
-		}
-		if a.alive != last.alive || a.detail != last.detail {
-			p.log.Debug("cloud probe changed", "zone", zone, "kind", kind.String(), "alive", a.alive, "detail", a.detail)
-			last = a
-		}
-		p.mu.Lock()
-		p.report(mode.Probe{Zone: zone, Kind: kind, At: at, Alive: a.alive, RTT: a.rtt, Detail: a.detail})
-		p.mu.Unlock()
+		p.ask(ctx, t)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// ask makes one probe and reports it.
+func (p *Prober) ask(ctx context.Context, t target) (alive bool) {
+	zone, kind := t.name()
+	at := time.Now()
+	one, cancel := context.WithDeadline(ctx, at.Add(p.timeout))
+	a := t.ask(one)
+	cancel()
+	if ctx.Err() != nil {
+		return false // the probe was cut short, not the cloud
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := p.last[zone]; a.alive != last.alive || a.detail != last.detail {
+		p.log.Debug("cloud probe changed", "zone", zone, "kind", kind.String(), "alive", a.alive, "detail", a.detail)
+		p.last[zone] = a
+	}
+	p.report(mode.Probe{Zone: zone, Kind: kind, At: at, Alive: a.alive, RTT: a.rtt, Detail: a.detail})
+	return a.alive
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }

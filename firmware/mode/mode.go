@@ -9,7 +9,9 @@
 //	                └─ stopped or over: recovering
 //
 // A zone is down after Missed misses in a row and up after as many answers in a row; between the two it stays what it
-// was, so a flapping zone changes nothing. HTTPS is evidence, it decides nothing. Until the cloud has answered for the
+// was, so a flapping zone changes nothing. How fast probes follow each other is firmware/cloud's choice: faster at the start, when
+// nothing is known and phones may be waiting. An outage that is taken for one wrongly costs little then: phones that reach the
+// cloud stay with it, since the box is their last choice. HTTPS is evidence, it decides nothing. Until the cloud has answered for the
 // hold-off without a gap phones are served as before: they are not sent to a cloud that flaps.
 package mode
 

@@ -87,7 +87,9 @@ func remount(dir string) func() (func() error, error) {
 		if err := unix.Mount("", dir, "", flags, ""); err != nil {
 			return nil, fmt.Errorf("make %s writable: %w", dir, err)
 		}
-		return func() error { return patiently(func() error { return unix.Mount("", dir, "", flags|unix.MS_RDONLY, "") }) }, nil
+		return func() error {
+			return patiently(func() error { return unix.Mount("", dir, "", flags|unix.MS_RDONLY, "") })
+		}, nil
 	}
 }
 

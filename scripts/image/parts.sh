@@ -78,6 +78,9 @@ root_image() {
 	[ "$(stat -c %s "$out/slot/root.squashfs")" -le "$slot" ] || { echo "the root does not fit into its partition"; return 1; }
 }
 
+# uboot FROM TO - U-Boot with the board's changes of its built-in environment.
+uboot() { go run ./scripts/image/ubootenv -in "$1" -out "$2" "${uboot_env[@]}"; }
+
 # state VALUES... - one file of the boot state, as U-Boot's "env export -c -s 200" writes it.
 state() { mkenvimage -s 512 -p 0 -o "$1" - < <(printf '%s\n' "${@:2}"); }
 

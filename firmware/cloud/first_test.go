@@ -1,0 +1,100 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"holdfast/firmware/config"
+	"holdfast/firmware/mode"
+)
+
+// probed is a target whose answers are told: how long each takes, and whether it is one.
+type probed struct {
+	mu   sync.Mutex
+	plan []string // by number of the probe; the last one goes on
+	open map[*one]bool
+}
+
+type one struct{ of *probed }
+
+func (o *one) name() (string, mode.Kind) { return "east", mode.SIP }
+
+func (o *one) close() {
+	o.of.mu.Lock()
+	defer o.of.mu.Unlock()
+	delete(o.of.open, o)
+}
+
+func (o *one) ask(ctx context.Context) answer {
+	o.of.mu.Lock()
+	what := o.of.plan[0]
+	if len(o.of.plan) > 1 {
+		o.of.plan = o.of.plan[1:]
+	}
+	o.of.open[o] = true
+	o.of.mu.Unlock()
+	word, after, _ := strings.Cut(what, "@")
+	d, err := time.ParseDuration(after)
+	if err != nil {
+		panic(err)
+	}
+	if !pause(ctx, d) {
+		return answer{detail: "no answer in time"}
+	}
+	return answer{alive: word == "yes", detail: word}
+}
+
+// TestStart: the first probes of a zone overlap, and everything after them has the usual rhythm.
+func TestStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		plan string
+		want string // what was reported in 8 s: second:outcome, by the time of the report; and of the machine
+	}{
+		"swallows everything": {"no@1h", "2:- 2.5:- 3:- down 5:- 7:-"},
+		"refuses":             {"no@0s", "0:- 0.5:- 1:- down 3:- 5:- 7:-"},
+		"answers":             {"yes@10ms", "0.01:+ 2.01:+ 4.01:+ 6.01:+"},
+		"answers late":        {"yes@1.9s yes@10ms", "0.51:+ 2.51:+ 4.51:+ 6.51:+"},
+		"one is lost":         {"no@1h yes@100ms", "0.6:+ 2.6:+ 4.6:+ 6.6:+"},
+		"two are refused":     {"no@0s no@0s yes@50ms", "0:- 0.5:- 1.05:+ 3.05:+ 5.05:+ 7.05:+"},
+		"the last is slow":    {"no@1h no@1h yes@1.2s yes@0s", "2:- 2.2:+ 3:+ 5:+ 7:+"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				zone := &probed{plan: strings.Fields(c.plan), open: make(map[*one]bool)}
+				began := time.Now()
+				m, err := mode.New(mode.Settings{Zones: []string{"east"}, Missed: 3, HoldOff: time.Minute}, began)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				report := func(p mode.Probe) {
+					sign := "-"
+					if p.Alive {
+						sign = "+"
+					}
+					got = append(got, fmt.Sprintf("%g:%s", time.Since(began).Seconds(), sign))
+					for range m.Probe(time.Now(), p) {
+						got = append(got, "down")
+					}
+				}
+				p := newProber(config.Cloud{Interval: 2 * time.Second, Timeout: 2 * time.Second, Missed: 3}, nil, report, slog.New(slog.DiscardHandler), nil)
+				p.zones = []func() target{func() target { return &one{zone} }}
+				ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
+				defer stop()
+				p.Run(ctx)
+				if all := strings.Join(got, " "); all != c.want {
+					t.Errorf("\ngot  %s\nwant %s", all, c.want)
+				}
+				if len(zone.open) != 0 {
+					t.Errorf("%d connections are left", len(zone.open))
+				}
+			})
+		})
+	}
+}
