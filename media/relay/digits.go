@@ -48,7 +48,7 @@ const (
 	begins                 // another event
 )
 
-func (k *keypad) bearingOf(h rtp.Header, ev rtp.Event, now time.Duration) bearing {
+func (k *keypad) bearingOf(h *rtp.Header, ev rtp.Event, now time.Duration) bearing {
 	d, since := int16(h.Sequence-k.sequence), now-k.at
 	alike := ev.Code == k.code
 	same := alike && h.Timestamp == k.stamp
@@ -79,7 +79,7 @@ func (k *keypad) bearingOf(h rtp.Header, ev rtp.Event, now time.Duration) bearin
 }
 
 // pressed takes a report of an event. Whether it also passes on to the other peer is not decided here.
-func (l *Leg) pressed(e *endpoint, h rtp.Header, body []byte, now time.Duration) {
+func (l *Leg) pressed(e *endpoint, h *rtp.Header, body []byte, now time.Duration) {
 	ev, err := rtp.ParseEvent(body)
 	if err != nil || int(ev.Code) >= len(digitNames) {
 		return

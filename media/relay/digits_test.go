@@ -46,7 +46,7 @@ func (s *stage) keys(t testing.TB, reports []report, until int) (digits string, 
 	for _, r := range reports {
 		tick(r.at)
 		pkt := buffer[:rtp.FixedSize+rtp.EventSize]
-		rtp.Header{PayloadType: 101, Sequence: r.sequence, Timestamp: r.stamp, SSRC: s.a.ssrc, Marker: r.marker}.Put(pkt)
+		(&rtp.Header{PayloadType: 101, Sequence: r.sequence, Timestamp: r.stamp, SSRC: s.a.ssrc, Marker: r.marker}).Put(pkt)
 		body := pkt[rtp.FixedSize:]
 		body[0], body[1] = r.code, 10
 		if r.end {
@@ -231,7 +231,7 @@ func FuzzDigits(f *testing.F) {
 			stamp += uint32(b[5]&0x0f) * 80
 			s.now += time.Duration(b[5]>>4) * 40 * time.Millisecond
 			pkt := buffer[:rtp.FixedSize+rtp.EventSize]
-			rtp.Header{PayloadType: 101, Sequence: sequence, Timestamp: stamp, SSRC: s.a.ssrc, Marker: marker}.Put(pkt)
+			(&rtp.Header{PayloadType: 101, Sequence: sequence, Timestamp: stamp, SSRC: s.a.ssrc, Marker: marker}).Put(pkt)
 			copy(pkt[rtp.FixedSize:], b[:4])
 			reports++
 			rtpPort{s.la}.Receive(pkt, s.a.stream.Remote, s.now)

@@ -52,7 +52,7 @@ func BenchmarkManyLegs(b *testing.B) {
 			}
 			n := order[i%len(order)]
 			pkt := make([]byte, rtp.FixedSize+160, 256)
-			rtp.Header{SSRC: uint32(n) + 1, Sequence: sequence, Timestamp: uint32(sequence) * 160}.Put(pkt)
+			(&rtp.Header{SSRC: uint32(n) + 1, Sequence: sequence, Timestamp: uint32(sequence) * 160}).Put(pkt)
 			var err error
 			if packets[i], err = sides[n].sealer.RTP(pkt); err != nil {
 				b.Fatal(err)

@@ -30,8 +30,8 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 		l.refuse(err)
 		return
 	}
-	h, err := rtp.Parse(pkt)
-	if err != nil {
+	var h rtp.Header
+	if h.Parse(pkt) != nil {
 		l.drop(malformed)
 		return
 	}
@@ -45,14 +45,16 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 	l.media.authenticated(e, from, now)
 	l.heard.Store(int64(now))
 	k := e.kindOf(h.PayloadType)
-	l.rx.Packet(h, e.clockOf(k), now)
+	l.rx.Packet(&h, e.clockOf(k), now)
 	l.count.rxPackets.Add(1)
 	l.count.rxBytes.Add(uint64(received))
-	l.count.lost.Store(l.rx.Lost())
-	l.count.jitter.Store(int64(l.rx.Jitter()))
+	if lost := l.rx.Lost(); lost != l.count.lost.Load() { // storing costs much more than reading
+		l.count.lost.Store(lost)
+	}
+	l.count.jitter.Store(uint64(l.rx.Jitter()))
 
 	if k == event {
-		l.pressed(e, h, body, now)
+		l.pressed(e, &h, body, now)
 	}
 	switch {
 	case k == unknown:
@@ -69,13 +71,13 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 	case r.to.shared:
 		l.drop(unkeyed)
 	default:
-		l.forward(r, h, k, pkt, body, now)
+		l.forward(r, &h, k, pkt, body, now)
 	}
 }
 
 // forward sends an open packet on to the other leg. Contributing sources and header extensions stay behind: they were negotiated, if at
 // all, with this peer and not with the other.
-func (l *Leg) forward(r *Route, h rtp.Header, k kind, pkt, body []byte, now time.Duration) {
+func (l *Leg) forward(r *Route, h *rtp.Header, k kind, pkt, body []byte, now time.Duration) {
 	var ok bool
 	if h.PayloadType, ok = r.translate(k); !ok {
 		l.drop(payload)
@@ -90,7 +92,7 @@ func (l *Leg) forward(r *Route, h rtp.Header, k kind, pkt, body []byte, now time
 	}
 	to, peer := r.leg, &r.to
 	to.tx.adopt(peer)
-	if !to.tx.number(&h, l, r.link, k, peer.audio.Clock, now) {
+	if !to.tx.number(h, l, r.link, k, peer.audio.Clock, now) {
 		l.drop(late)
 		return
 	}

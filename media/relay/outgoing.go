@@ -31,13 +31,13 @@ type source struct {
 	leg        *Leg   // nil: nobody yet
 	link       uint32 // of the route: what comes after a Connect begins anew, even from the same leg
 	ssrc       uint32
+	stampShift uint32
+	clock      uint32 // of stampShift, Hz
 	shift      uint16 // of sequence numbers
 	floor      uint16 // sequence number of the oldest packet that still belongs here; those before would fall among another source's
 	last       uint16 // highest sequence number
-	clock      uint32 // of stampShift, Hz
 	timed      bool   // stampShift is known: audio has come
 	spoke      bool   // the last packet was audio
-	stampShift uint32
 }
 
 // placed is the last telephone event seen, by its own timestamp and the one it was given. All packets of an event share one

@@ -36,11 +36,10 @@ type Route struct {
 	leg      *Leg   // whose peer hears it; nil: nobody
 	link     uint32 // grows with every Connect
 	verbatim bool   // from's packets go on as they are, once verified
+	play     *play  // what the box itself sends to from's peer; nil: nothing
+	cover    *play  // what it sends to to's peer, which hides from's audio; nil: nothing
 	from     endpoint
 	to       endpoint // leg's
-
-	play  *play // what the box itself sends to from's peer; nil: nothing
-	cover *play // what it sends to to's peer, which hides from's audio; nil: nothing
 }
 
 // comfortNoise is the static payload type of RFC 3389.

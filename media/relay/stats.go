@@ -3,6 +3,8 @@ package relay
 import (
 	"sync/atomic"
 	"time"
+
+	"holdfast/media/rtp"
 )
 
 // LegStats is one leg's quality, for the call record. Counters are of authenticated RTP packets from the peer and RTP packets to it;
@@ -20,7 +22,7 @@ type LegStats struct {
 // counters are a leg's, written by the worker and read by anyone.
 type counters struct {
 	rxPackets, rxBytes, lost atomic.Uint64
-	jitter                   atomic.Int64 // time.Duration
+	jitter                   atomic.Uint64 // rtp.Jitter
 	txPackets, txBytes       atomic.Uint64
 	rtt                      atomic.Int64  // time.Duration
 	peerLost                 atomic.Uint32 // 1/256
@@ -33,7 +35,7 @@ func (l *Leg) Stats() LegStats {
 	c := &l.count
 	return LegStats{
 		RxPackets: c.rxPackets.Load(), RxBytes: c.rxBytes.Load(), TxPackets: c.txPackets.Load(), TxBytes: c.txBytes.Load(),
-		RxLost: c.lost.Load(), RxJitter: time.Duration(c.jitter.Load()), RTT: time.Duration(c.rtt.Load()),
+		RxLost: c.lost.Load(), RxJitter: rtp.Jitter(c.jitter.Load()).Duration(), RTT: time.Duration(c.rtt.Load()),
 		PeerLost:   float64(c.peerLost.Load()) / 256,
 		AuthFailed: c.forged.Load(), Replayed: c.replayed.Load(), Dropped: c.dropped.Load(), SendErrors: c.sendErrors.Load(),
 	}

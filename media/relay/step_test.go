@@ -41,7 +41,7 @@ func stepperOf(t testing.TB, c *call, suiteA string) *stepper {
 		clear: make([]byte, 172), buffer: make([]byte, udp.MaxPacket+udp.TailRoom),
 		opened: func() uint64 { return c.lb.Stats().TxPackets + c.lb.Stats().SendErrors },
 	}
-	rtp.Header{SSRC: c.a.ssrc}.Put(s.clear)
+	(&rtp.Header{SSRC: c.a.ssrc}).Put(s.clear)
 	if suiteA != "" {
 		var err error
 		if s.sealer, err = srtp.NewSealer(suiteA, c.a.stream.Recv.Key, nil); err != nil {

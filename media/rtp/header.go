@@ -26,34 +26,35 @@ type Header struct {
 	Size        int // bytes before the payload: fixed header, contributing sources, extension
 }
 
-// Parse reads the header of pkt. It does not look behind the header, which may be encrypted there.
-func Parse(pkt []byte) (Header, error) {
+// Parse reads the header of pkt into h, which means nothing after an error. It does not look behind the header, which may be encrypted
+// there.
+//
+// A pointer, because a Header that is returned is copied in larger pieces than it was written in, and the processor waits for that.
+func (h *Header) Parse(pkt []byte) error {
 	if len(pkt) < FixedSize || pkt[0]>>6 != 2 {
-		return Header{}, ErrMalformed
+		return ErrMalformed
 	}
-	h := Header{
-		Padding:     pkt[0]&0x20 != 0,
-		Marker:      pkt[1]&0x80 != 0,
-		PayloadType: pkt[1] & 0x7f,
-		Sequence:    binary.BigEndian.Uint16(pkt[2:]),
-		Timestamp:   binary.BigEndian.Uint32(pkt[4:]),
-		SSRC:        binary.BigEndian.Uint32(pkt[8:]),
-		Size:        FixedSize + 4*int(pkt[0]&0x0f),
-	}
+	h.Padding = pkt[0]&0x20 != 0
+	h.Marker = pkt[1]&0x80 != 0
+	h.PayloadType = pkt[1] & 0x7f
+	h.Sequence = binary.BigEndian.Uint16(pkt[2:])
+	h.Timestamp = binary.BigEndian.Uint32(pkt[4:])
+	h.SSRC = binary.BigEndian.Uint32(pkt[8:])
+	h.Size = FixedSize + 4*int(pkt[0]&0x0f)
 	if pkt[0]&0x10 != 0 { // extension (§5.3.1): 16 bits of profile, 16 bits of length in words
 		if len(pkt) < h.Size+4 {
-			return Header{}, ErrMalformed
+			return ErrMalformed
 		}
 		h.Size += 4 + 4*int(binary.BigEndian.Uint16(pkt[h.Size+2:]))
 	}
 	if len(pkt) < h.Size {
-		return Header{}, ErrMalformed
+		return ErrMalformed
 	}
-	return h, nil
+	return nil
 }
 
 // Put writes h as a fixed header, without contributing sources and extension, over the first FixedSize bytes of b.
-func (h Header) Put(b []byte) {
+func (h *Header) Put(b []byte) {
 	_ = b[FixedSize-1]
 	b[0] = 0x80
 	if h.Padding {
@@ -69,7 +70,7 @@ func (h Header) Put(b []byte) {
 }
 
 // Payload is the packet's payload without padding. pkt must be the decrypted packet that h was parsed from.
-func (h Header) Payload(pkt []byte) ([]byte, error) {
+func (h *Header) Payload(pkt []byte) ([]byte, error) {
 	if len(pkt) < h.Size {
 		return nil, ErrMalformed
 	}

@@ -23,9 +23,21 @@ type Reception struct {
 	clock    uint32 // of jitter
 }
 
+// Jitter is an interarrival jitter in one word, as it was counted: clock units, and above 32 bits the clock in Hz. To make a time of it
+// takes a division, which is for those who ask and not for each packet.
+type Jitter uint64
+
+// Duration is the jitter as a time.
+func (j Jitter) Duration() time.Duration {
+	if j>>32 == 0 {
+		return 0
+	}
+	return time.Duration(uint32(j)) * time.Second / time.Duration(j>>32)
+}
+
 // Packet counts a packet that arrived at now (any steady clock). A clock of 0 Hz leaves the jitter alone, as for events, whose
 // timestamps stand still.
-func (r *Reception) Packet(h Header, clock uint32, now time.Duration) {
+func (r *Reception) Packet(h *Header, clock uint32, now time.Duration) {
 	d := int16(h.Sequence - uint16(r.highest))
 	switch {
 	case !r.started || h.SSRC != r.ssrc || d > MaxDropout || d < -MaxMisorder:
@@ -71,11 +83,8 @@ func (r *Reception) Lost() uint64 {
 }
 
 // Jitter is the interarrival jitter.
-func (r *Reception) Jitter() time.Duration {
-	if r.clock == 0 {
-		return 0
-	}
-	return time.Duration(r.jitter>>4) * time.Second / time.Duration(r.clock)
+func (r *Reception) Jitter() Jitter {
+	return Jitter(r.clock)<<32 | Jitter(min(r.jitter>>4, 1<<32-1))
 }
 
 // Extend gives the 32-bit extended sequence number (RFC 3550 §6.4.1) whose low half is seq and which lies nearest to the highest

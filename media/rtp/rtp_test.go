@@ -34,8 +34,9 @@ func TestParse(t *testing.T) {
 		{"extension cut", "9000" + fixed[4:] + "bede000111", Header{}}, {"extension too long", "9000" + fixed[4:] + "bedeffff11223344", Header{}},
 		{"all sources, extension missing", "9f00" + fixed[4:] + "00", Header{}},
 	} {
-		h, err := Parse(unhex(t, tt.pkt))
-		if (err != nil) != (tt.want.Size == 0) || h != tt.want {
+		var h Header
+		err := h.Parse(unhex(t, tt.pkt))
+		if (err != nil) != (tt.want.Size == 0) || err == nil && h != tt.want {
 			t.Errorf("%s: %+v, %v", tt.name, h, err)
 		}
 	}
@@ -52,8 +53,8 @@ func TestPayload(t *testing.T) {
 		{"too much padding", "a0" + head[2:] + "0103", "", false}, {"padding without room", "a0" + head[2:], "", false},
 	} {
 		pkt := unhex(t, tt.pkt)
-		h, err := Parse(pkt)
-		if err != nil {
+		var h Header
+		if err := h.Parse(pkt); err != nil {
 			t.Fatal(err)
 		}
 		got, err := h.Payload(pkt)
@@ -61,7 +62,7 @@ func TestPayload(t *testing.T) {
 			t.Errorf("%s: %x, %v", tt.name, got, err)
 		}
 	}
-	if _, err := (Header{Size: 12}).Payload(nil); err == nil {
+	if _, err := (&Header{Size: 12}).Payload(nil); err == nil {
 		t.Error("payload of another packet: no error")
 	}
 }
@@ -172,14 +173,14 @@ func TestParseReport(t *testing.T) {
 
 func TestReception(t *testing.T) {
 	var r Reception
-	if r.Lost() != 0 || r.Jitter() != 0 {
+	if r.Lost() != 0 || r.Jitter().Duration() != 0 {
 		t.Error("an empty reception has losses or jitter")
 	}
 	now := 100 * time.Hour
 	get := func(ssrc uint32, seqs ...uint16) {
 		for _, s := range seqs {
 			now += 20 * time.Millisecond
-			r.Packet(Header{SSRC: ssrc, Sequence: s, Timestamp: uint32(now.Milliseconds() * 8)}, 8000, now)
+			r.Packet(&Header{SSRC: ssrc, Sequence: s, Timestamp: uint32(now.Milliseconds() * 8)}, 8000, now)
 		}
 	}
 	get(1, 65533, 65534, 0, 2, 1, 5) // 65535, 3 and 4 are missing
@@ -205,19 +206,19 @@ func TestReception(t *testing.T) {
 	if r.Lost() != 1 {
 		t.Errorf("lost %d", r.Lost())
 	}
-	if j := r.Jitter(); j != 0 {
+	if j := r.Jitter().Duration(); j != 0 {
 		t.Errorf("jitter %v of an even stream", j)
 	}
 	for i := range 500 { // every other packet 8 ms late
 		late := time.Duration(i%2) * 8 * time.Millisecond
-		r.Packet(Header{SSRC: 2, Sequence: uint16(30002 + i), Timestamp: uint32((now.Milliseconds() + int64(i+1)*20) * 8)}, 8000, now+time.Duration(i+1)*20*time.Millisecond+late)
-		r.Packet(Header{SSRC: 2, Sequence: uint16(30002 + i)}, 0, now) // events do not count
+		r.Packet(&Header{SSRC: 2, Sequence: uint16(30002 + i), Timestamp: uint32((now.Milliseconds() + int64(i+1)*20) * 8)}, 8000, now+time.Duration(i+1)*20*time.Millisecond+late)
+		r.Packet(&Header{SSRC: 2, Sequence: uint16(30002 + i)}, 0, now) // events do not count
 	}
-	if j := r.Jitter(); j < 7*time.Millisecond || j > 8*time.Millisecond {
+	if j := r.Jitter().Duration(); j < 7*time.Millisecond || j > 8*time.Millisecond {
 		t.Errorf("jitter %v", j)
 	}
-	r.Packet(Header{SSRC: 2, Sequence: 30502}, 48000, now)
-	if j := r.Jitter(); j != 0 {
+	r.Packet(&Header{SSRC: 2, Sequence: 30502}, 48000, now)
+	if j := r.Jitter().Duration(); j != 0 {
 		t.Errorf("jitter %v after a change of clock", j)
 	}
 }
@@ -228,8 +229,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{0xbf, 0xe0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xbe, 0xde, 0, 1, 1, 1, 1, 1, 5})
 	f.Add([]byte{0x90, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xbe, 0xde, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, pkt []byte) {
-		h, err := Parse(pkt)
-		if err != nil {
+		var h Header
+		if h.Parse(pkt) != nil {
 			return
 		}
 		if h.Size < FixedSize || h.Size > len(pkt) {
@@ -241,7 +242,8 @@ func FuzzParse(f *testing.F) {
 		}
 		out := make([]byte, FixedSize)
 		h.Put(out)
-		again, err := Parse(out)
+		var again Header
+		err = again.Parse(out)
 		h.Size = FixedSize
 		if err != nil || again != h {
 			t.Fatalf("%+v came back as %+v, %v", h, again, err)
@@ -270,18 +272,18 @@ func TestNothingIsAllocated(t *testing.T) {
 	buf := make([]byte, 0, MaxReport)
 	var r Reception
 	media := make([]byte, 172)
-	Header{SSRC: 1}.Put(media)
+	(&Header{SSRC: 1}).Put(media)
 	if n := testing.AllocsPerRun(100, func() {
 		rep, err := ParseReport(pkt, 5)
 		if err != nil {
 			t.Fatal(err)
 		}
 		buf = rep.Append(buf[:0], "somebody else")
-		h, err := Parse(media)
-		if err != nil {
+		var h Header
+		if err := h.Parse(media); err != nil {
 			t.Fatal(err)
 		}
-		r.Packet(h, 8000, time.Second)
+		r.Packet(&h, 8000, time.Second)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -37,10 +37,15 @@ func NewOpener(suite string, key, mki []byte) (*Opener, error) {
 
 // Expect reads what RTP will need, so that the processor has it near by then. What it gives means nothing.
 func (o *Opener) Expect() uint64 {
-	if o.t == nil {
-		return 0
+	w := &o.known[o.last].rtp
+	n := w.top + w.seen[len(w.seen)-1]
+	switch {
+	case o.cm.Scratch != nil: // does not wait for t
+		n += o.cm.expect()
+	case o.t != nil:
+		n += o.t.expect()
 	}
-	return o.t.expect() + o.known[o.last].rtp.top
+	return n
 }
 
 // RTP opens an SRTP packet in place. After ErrAuth the payload may be destroyed.
@@ -60,8 +65,8 @@ func (o *Opener) rtp(pkt []byte, roc uint32, decrypt bool) ([]byte, error) {
 	if o.t == nil {
 		return nil, ErrWiped
 	}
-	h, err := rtp.Parse(pkt)
-	if err != nil {
+	var h rtp.Header
+	if h.Parse(pkt) != nil {
 		return nil, ErrMalformed
 	}
 	var w *window

@@ -36,10 +36,14 @@ func NewSealer(suite string, key, mki []byte) (*Sealer, error) {
 
 // Expect reads what RTP will need, so that the processor has it near by then. What it gives means nothing.
 func (s *Sealer) Expect() uint64 {
-	if s.t == nil {
-		return 0
+	n := s.known[0].rtp.top
+	switch {
+	case s.cm.Scratch != nil: // does not wait for t
+		n += s.cm.expect()
+	case s.t != nil:
+		n += s.t.expect()
 	}
-	return s.t.expect() + s.known[0].rtp.top
+	return n
 }
 
 // RTP seals a packet in place; cap(pkt) must leave room for the tag (Overhead always does). A sequence number that was sealed before, or
@@ -48,8 +52,8 @@ func (s *Sealer) RTP(pkt []byte) ([]byte, error) {
 	if s.t == nil {
 		return nil, ErrWiped
 	}
-	h, err := rtp.Parse(pkt)
-	if err != nil {
+	var h rtp.Header
+	if h.Parse(pkt) != nil {
 		return nil, ErrMalformed
 	}
 	if extra, _ := s.t.overhead(); cap(pkt)-len(pkt) < extra {

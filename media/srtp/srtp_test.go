@@ -41,7 +41,7 @@ func opener(t testing.TB, suite string, key, mki []byte) *Opener {
 
 func media(ssrc uint32, seq uint16, payload int) []byte {
 	pkt := make([]byte, rtp.FixedSize+payload, rtp.FixedSize+payload+Overhead)
-	rtp.Header{PayloadType: 96, Sequence: seq, Timestamp: uint32(seq) * 160, SSRC: ssrc}.Put(pkt)
+	(&rtp.Header{PayloadType: 96, Sequence: seq, Timestamp: uint32(seq) * 160, SSRC: ssrc}).Put(pkt)
 	for i := range payload {
 		pkt[rtp.FixedSize+i] = byte(i) ^ byte(seq)
 	}

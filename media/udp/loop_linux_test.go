@@ -47,6 +47,21 @@ func open(l *Loop, at Addr, dscp int) (*Socket, error) {
 	return s, s.Open(l, at, dscp)
 }
 
+// Local is the bound address: a test binds port 0.
+func (s *Socket) Local() Addr {
+	bound, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return Addr{}
+	}
+	switch b := bound.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(b.Addr), uint16(b.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(b.Addr), uint16(b.Port))
+	}
+	return Addr{}
+}
+
 func openSocket(t testing.TB, l *Loop, at Addr) *Socket {
 	t.Helper()
 	s, err := open(l, at, 46)

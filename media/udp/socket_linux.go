@@ -23,7 +23,6 @@ type Socket struct {
 	v6       bool
 	receiver Receiver
 	served   uint64 // round of the loop
-	local    Addr
 }
 
 // Open binds the socket; dscp marks what it sends (RFC 2474), 0 to 63. Nothing is received before Watch.
@@ -62,20 +61,8 @@ func (s *Socket) Open(l *Loop, local Addr, dscp int) error {
 		return fmt.Errorf("bind media socket to %v: %w", local, err)
 	}
 	*s = Socket{loop: l, fd: fd, slot: -1, v6: family == unix.AF_INET6}
-	// Ask: a test binds port 0.
-	if bound, err := unix.Getsockname(fd); err == nil {
-		switch b := bound.(type) {
-		case *unix.SockaddrInet4:
-			s.local = netip.AddrPortFrom(addr, uint16(b.Port))
-		case *unix.SockaddrInet6:
-			s.local = netip.AddrPortFrom(addr, uint16(b.Port))
-		}
-	}
 	return nil
 }
-
-// Local is the bound address.
-func (s *Socket) Local() Addr { return s.local }
 
 // Watch begins to hand datagrams to r. It is called once.
 func (s *Socket) Watch(r Receiver) error {
