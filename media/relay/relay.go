@@ -127,6 +127,7 @@ func New(cfg Config) (*Relay, error) {
 //
 // Order at the end: threads first, since they use sockets and keys; then the sessions; then the threads' descriptors.
 func (r *Relay) Run(ctx context.Context) error {
+	udp.Unhurry()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range r.workers {
 		group.Go(func() error { return w.loop.Run(ctx) })

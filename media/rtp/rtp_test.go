@@ -223,6 +223,19 @@ func TestReception(t *testing.T) {
 	}
 }
 
+func TestJitter(t *testing.T) {
+	for _, tt := range []struct {
+		of   Jitter
+		want time.Duration
+	}{
+		{0, 0}, {80, 0}, {8000 << 32, 0}, {8000<<32 | 80, 10 * time.Millisecond}, {1<<32 | (1<<32 - 1), (1<<32 - 1) * time.Second}, {48000<<32 | 1, 20833},
+	} {
+		if got := tt.of.Duration(); got != tt.want {
+			t.Errorf("%#x: %v", uint64(tt.of), got)
+		}
+	}
+}
+
 // FuzzParse: no packet makes anything panic or reach outside of it, and what is written is read back.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte{0x80, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3})
