@@ -55,7 +55,7 @@ func (b *Box) gate() access.Gate {
 
 func (b *Box) policy() route.Policy {
 	s := b.modes.state()
-	return route.Policy{Serve: s.Mode != mode.Normal, DrillUsers: drillUsers(s)}
+	return route.Policy{Serve: s.Mode != mode.Normal, DrillUsers: drillUsers(s), Cloud: s.Mode != mode.Resilience}
 }
 
 // drillUsers are those of a drill for named users; nil when everybody is meant.

@@ -110,7 +110,13 @@ func (c *Call) dial() {
 		c.decision.CallerID = c.moving.stays.shown // who calls now, not who transferred
 	}
 	d := c.decision
+	c.trunks = nil // of the target before
+	if d.Away {
+		d.Targets = c.goesAway(d)
+	}
 	switch {
+	case d.Away && len(d.Targets) == 0:
+		c.feed(inExhausted, nil, nil)
 	case len(d.Targets) > 0:
 		c.dialTargets(d.Targets)
 	case d.Kind == route.ToUser:

@@ -59,7 +59,7 @@ func (a *Agent) isHere(who elin.Caller) bool {
 		return true
 	}
 	return slices.ContainsFunc(a.o.Bindings(who.User), func(b registrar.Binding) bool {
-		return (a.accessConn(uint64(b.Flow)) != nil || a.restored(b)) && who.Rings(b.Instance, b.URI, uint64(b.Flow))
+		return (a.accessConn(uint64(b.Flow)) != nil || a.restored(b)) && who.MayBe(b.Instance, b.URI, uint64(b.Flow))
 	})
 }
 
@@ -78,7 +78,7 @@ func (a *Agent) accessConn(flow uint64) *stack.Conn {
 func (c *Call) ringCaller(u *site.User, who elin.Caller, id route.CallerID) {
 	before := len(c.branches)
 	if u != nil {
-		c.ringPhones(u, id, who.Rings)
+		c.ringPhones(u, id, who.Is)
 	}
 	if len(c.branches) == before {
 		for _, f := range who.Flows {
@@ -87,11 +87,15 @@ func (c *Call) ringCaller(u *site.User, who elin.Caller, id route.CallerID) {
 			}
 		}
 	}
-	if len(c.branches) > before || u != nil || who.Instance == "" && who.Binding == "" {
+	switch {
+	case len(c.branches) > before || who.Instance == "" && who.Binding == "":
+		return
+	case u != nil:
+		c.ringPhones(u, id, who.MayBe)
 		return
 	}
 	for _, x := range c.registeredAt(who.Source) {
-		if who.Rings(x.binding.Instance, x.binding.URI, uint64(x.binding.Flow)) {
+		if who.MayBe(x.binding.Instance, x.binding.URI, uint64(x.binding.Flow)) {
 			c.ringOver(x.conn, x.user, x.binding.Instance, x.binding.URI, id)
 		}
 	}
@@ -135,11 +139,15 @@ func (c *Call) registeredAt(source string) (out []resident) {
 	return out
 }
 
+// wasRung reports whether the call has rung a phone: by its connection and its binding, or whichever there is behind that.
+func (c *Call) wasRung(flow uint64, binding string) bool {
+	return slices.ContainsFunc(c.branches, func(l *leg) bool { return l.flow.Load() == flow && (binding == "" || l.binding == binding) })
+}
+
 // ringOver rings the phone at the other end of a connection, unless the call has rung there before, or the phone is in another
 // call for help.
 func (c *Call) ringOver(conn *stack.Conn, u *site.User, instance, binding string, id route.CallerID) {
-	rung := slices.ContainsFunc(c.branches, func(l *leg) bool { return l.flow.Load() == conn.Flow() && (l.binding == binding || u == nil) })
-	if rung || len(c.trying()) >= maxBranches {
+	if c.wasRung(conn.Flow(), binding) || u == nil && c.wasRung(conn.Flow(), "") || len(c.trying()) >= maxBranches {
 		return
 	}
 	var target sip.Uri
@@ -149,4 +157,19 @@ func (c *Call) ringOver(conn *stack.Conn, u *site.User, instance, binding string
 	if err := c.dialContact(u, instance, binding, target, id, conn); err != nil {
 		c.log.Warn("cannot ring a phone", "source", conn.Remote().String(), "err", err)
 	}
+}
+
+// goesAway prepares for a callback that rings a caller by the cloud: its time is short, and should the number lead back here, the
+// call does not go round. It returns whom to ring.
+func (c *Call) goesAway(d route.Decision) []route.Target {
+	targets := d.Targets
+	if len(targets) == 0 {
+		targets = []route.Target{{Number: d.Number, CallerID: d.CallerID}}
+	}
+	if c.turnsBack() {
+		c.ringing = c.after(d.RingFor, c.ringTime)
+		return targets
+	}
+	c.log.Warn("the callback goes round: the caller's cloud number leads back here", "to", c.query.Target)
+	return slices.DeleteFunc(slices.Clone(targets), func(t route.Target) bool { return t.Number != "" })
 }

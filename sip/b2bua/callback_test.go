@@ -7,6 +7,7 @@ import (
 
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
+	"holdfast/sip/stack"
 )
 
 // asks dials 911 from a phone that names its instance, and hangs up; it returns the number that the PSAP saw.
@@ -161,5 +162,96 @@ func TestCallRecoversTheRightPhone(t *testing.T) {
 	before.quiet()
 	o.within(sip.BYE, nil).wait(200)
 	x.bye()
+	w.ended()
+}
+
+// atTheCloud is a site whose 1001 has a number there; the cloud is back and nobody is registered here.
+func atTheCloud(d *site.Document) {
+	twoNumbers(d)
+	d.Users[0].CloudNumbers = []string{"+13125551001"}
+}
+
+// TestCallbackByTheCloud: the caller's phone has gone back to the cloud and is rung there, for a while and marked as what it is;
+// then the desk rings.
+func TestCallbackByTheCloud(t *testing.T) {
+	w := newWorld(t, atTheCloud)
+	x, a, desk := w.sbc("sbc1"), w.phone("1001"), w.phone("1003")
+	number := w.asks(a, x, "")
+	w.mu.Lock()
+	call := w.records[0].ID
+	w.mu.Unlock()
+	a.conn.Close()
+	w.mu.Lock()
+	delete(w.bindings, "u1001")
+	w.mu.Unlock()
+	w.until(func() bool { return len(w.stack.Conns()) == 2 })
+	w.serving, w.cloud = false, true
+
+	cb := x.call(number, pcmu)
+	in := x.incoming(sip.INVITE)
+	if to := in.Request().Recipient.User; to != "+13125551001" || header(in.Request(), "priority") != "psap-callback" ||
+		in.Request().From().Address.User != w.site.Doc().Site.MainNumber {
+		t.Errorf("%s rings at the cloud:\n%s", to, in.Request())
+	}
+	x.answer(in, pcmu)
+	cb.up(nil)
+	x.acked()
+	cb.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+	w.mu.Lock()
+	last := w.help[len(w.help)-2]
+	w.mu.Unlock()
+	if last.Call != call || last.Kind != CallbackAnswered || last.Who != "+13125551001" || last.Text == "" {
+		t.Errorf("%+v", last)
+	}
+	desk.quiet()
+
+	cb = x.call(number, pcmu)
+	x.incoming(sip.INVITE).Reply(486, "Busy Here")
+	w.taken(cb, desk)
+
+	w.cloud = false
+	w.taken(x.call(number, pcmu), desk)
+}
+
+// TestCallbackGoesRound: a cloud number that leads back to the ELIN, whoever it says is calling, ends at the desk and takes no more
+// than a few channels.
+func TestCallbackGoesRound(t *testing.T) {
+	w := newWorld(t, atTheCloud)
+	x, a, desk := w.sbc("sbc1"), w.phone("1001"), w.phone("1003")
+	number := w.asks(a, x, "")
+	a.conn.Close()
+	w.mu.Lock()
+	delete(w.bindings, "u1001")
+	w.mu.Unlock()
+	w.until(func() bool { return len(w.stack.Conns()) == 2 })
+	w.cloud = true
+
+	laps := []*outgoing{x.call(number, pcmu)}
+	var out []*stack.ServerTx
+	for range maxHairpins {
+		in := x.incoming(sip.INVITE)
+		in.Reply(180, "Ringing")
+		out = append(out, in)
+		laps = append(laps, x.call(number, pcmu))
+	}
+	in := desk.incoming(sip.INVITE)
+	x.quiet()
+	in.Reply(180, "Ringing")
+	for i := range laps {
+		laps[i].wait(180)
+	}
+	for i := range laps[:maxHairpins] {
+		laps[i].tx.Cancel()
+		laps[i].wait(487)
+		x.cancelled().Reply(487, "Request Terminated")
+		w.ended()
+	}
+	desk.answer(in, pcmu)
+	laps[maxHairpins].up(nil)
+	desk.acked()
+	laps[maxHairpins].within(sip.BYE, nil).wait(200)
+	desk.bye()
 	w.ended()
 }

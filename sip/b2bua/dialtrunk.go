@@ -127,7 +127,11 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	}
 	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(shownName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
 		remote: party{uri: to}, target: to, contact: contactFor(conn)}
-	return c.sendInvite(l, conn, assertedIdentity(id, self))
+	headers := assertedIdentity(id, self)
+	if c.decision.Away {
+		headers = append(headers, sip.NewHeader("Priority", "psap-callback")) // RFC 7090: nothing is to divert it there
+	}
+	return c.sendInvite(l, conn, headers)
 }
 
 // trunkHost is the host part of URIs towards the SBC.

@@ -9,10 +9,13 @@ const maxHairpins = 3
 
 // turnsBack counts the call among those that go out by the way they came; false when there are too many of its like.
 func (c *Call) turnsBack() bool {
-	if c.origin.Trunk == nil || c.state != Dialling || c.emergency || c.hairpin != "" {
+	if c.origin.Trunk == nil || c.state != Dialling || c.emergency && !c.decision.Away || c.hairpin != "" {
 		return true
 	}
 	key := c.query.Target + "\x00" + c.query.Caller.Number
+	if c.decision.Away {
+		key = c.query.Target // whoever it shows as its caller the next time round
+	}
 	a := c.agent
 	a.mu.Lock()
 	defer a.mu.Unlock()

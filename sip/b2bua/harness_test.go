@@ -47,6 +47,7 @@ type world struct {
 	pinSaves int
 	news     chan struct{}
 	serving  bool
+	cloud    bool // it is there
 	saved    map[string]SavedDialog
 	cut      []string
 	g711     []bool
@@ -164,7 +165,7 @@ func (w *world) current() *Agent {
 func (w *world) begin() {
 	l := &life{w: w}
 	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, OnCodecs: w.heardCodecs, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 600 * time.Millisecond, EmergencyProgress: 1200 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
-		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving} },
+		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving, Cloud: w.cloud} },
 		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: l.helped,
 		SavePins: func() {

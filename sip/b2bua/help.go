@@ -197,6 +197,9 @@ func (c *Call) helpAnswered(l *leg) {
 		e.Trunk = l.trunk.ID
 	case l.trunk != nil:
 		e.Who = c.outside.number
+		if c.decision.Away {
+			e.Text = "by the caller's number at the cloud"
+		}
 	default:
 		e.Who = l.aor()
 	}
@@ -214,7 +217,9 @@ func (c *Call) dialTargets(list []route.Target) {
 		case t.Only != nil:
 			c.ringCaller(t.User, *t.Only, t.CallerID)
 		case t.User != nil && t.But != nil:
-			c.ringPhones(t.User, t.CallerID, func(instance, binding string, flow uint64) bool { return !t.But.Rings(instance, binding, flow) })
+			c.ringPhones(t.User, t.CallerID, func(instance, binding string, flow uint64) bool {
+				return !t.But.Is(instance, binding, flow) && !c.wasRung(flow, binding)
+			})
 		case t.User != nil:
 			c.ringPhones(t.User, t.CallerID, nil)
 		case t.But != nil:

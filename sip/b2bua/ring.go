@@ -148,7 +148,7 @@ func (r *ring) ringUser(u *site.User) {
 
 // spares reports whether a binding is that of a phone that is to be left out.
 func spares(but *elin.Caller, b registrar.Binding) bool {
-	return but != nil && but.Rings(b.Instance, b.URI, uint64(b.Flow))
+	return but != nil && but.MayBe(b.Instance, b.URI, uint64(b.Flow))
 }
 
 // invitePhone rings one phone.

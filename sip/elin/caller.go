@@ -98,18 +98,23 @@ func at(uri string) string {
 // SamePhone reports whether two callers are one: the same device, or the same phone of one user or one address.
 func (c Caller) SamePhone(o Caller) bool { return c.who() == o.who() }
 
-// Rings reports whether a phone, given by its instance, its binding and its connection, is the one that called; any is,
-// where nothing is known of that.
-func (c Caller) Rings(instance, binding string, flow uint64) bool {
+// Is reports whether a phone, given by its instance, its binding and its connection, is the one that called; any is, where
+// nothing is known of that.
+func (c Caller) Is(instance, binding string, flow uint64) bool {
 	switch {
 	case flow != 0 && slices.Contains(c.Flows[:], flow):
 		return true
 	case c.Instance != "":
 		return c.Instance == instance
 	case c.Binding != "":
-		return binding == c.Binding || instance == "" && at(binding) == at(c.Binding)
+		return c.Binding == binding
 	}
 	return true
+}
+
+// MayBe is Is for a phone without an instance that may have come back from another port.
+func (c Caller) MayBe(instance, binding string, flow uint64) bool {
+	return c.Is(instance, binding, flow) || c.Instance == "" && instance == "" && at(c.Binding) == at(binding)
 }
 
 func (a who) compare(b who) int {

@@ -12,10 +12,11 @@ import (
 type step int
 
 const (
-	deskNext   step = iota // the security desk, one after the other; an emergency call that no trunk took begins here
-	callersOwn             // the phones that the calls came from
-	callersAll             // the callers' other phones
-	ownerToo               // nobody is pinned: the ELIN's user, and the desk at the same time
+	deskNext    step = iota // the security desk, one after the other; an emergency call that no trunk took begins here
+	callersOwn              // the phones that the calls came from
+	callersAll              // the callers' other phones
+	callersAway             // by their cloud numbers, those whose phones are not here
+	ownerToo                // nobody is pinned: the ELIN's user, and the desk at the same time
 )
 
 // callback is a call from a trunk to an ELIN: somebody who was asked for help calls back. It is served in every mode,
@@ -72,11 +73,11 @@ func (c *call) deskList() []string {
 	return desk
 }
 
-// nextCallback takes the next step at which there is somebody to ring: the callers' phones, their other phones, the
-// security desk list, and in the end nobody, which is an alarm.
+// nextCallback takes the next step at which there is somebody to ring: the callers' phones, their other phones, the cloud
+// numbers of those whose phones have gone back there, the security desk list, and in the end nobody, which is an alarm.
 func (c *call) nextCallback(d Decision) Decision {
 	next := c.start()
-	next.Callback, next.pins, next.desk, next.step = true, d.pins, d.desk, d.step
+	next.Callback, next.pins, next.desk, next.step, next.away = true, d.pins, d.desk, d.step, d.away
 	next.Visited = slices.Clone(d.Visited)
 	if d.Kind == Emergency && !d.Test {
 		next.Alarm, next.Announce = AlarmNoTrunk, true
@@ -86,12 +87,17 @@ func (c *call) nextCallback(d Decision) Decision {
 		case callersOwn:
 			next.step = callersAll
 			next.Targets = c.callers(next.pins, true)
-			if next.pins.Desk {
+			if next.pins.Desk && (len(next.Targets) > 0 || c.awayNumber(next) == "") {
 				next.Targets = append(next.Targets, c.fromDesk(&next)...)
 			}
 		case callersAll:
-			next.step = deskNext
+			next.step = callersAway
 			next.Targets = c.callers(next.pins, false)
+		case callersAway:
+			if n := c.awayNumber(next); n != "" {
+				return c.ringAway(next, n)
+			}
+			next.step = deskNext
 		case ownerToo:
 			next.step = deskNext
 			next.Targets = append(c.callers(next.pins, true), c.fromDesk(&next)...)

@@ -63,6 +63,7 @@ type Policy struct {
 	Serve         bool            // calls from phones and from the SBC are served
 	DrillUsers    map[string]bool // by user ID: only these are served, a drill for named users; nil: all
 	EmergencyOnly bool            // nothing else is served
+	Cloud         bool            // the cloud is there: a callback may ring a caller by the cloud number
 }
 
 func (p Policy) serves(u *site.User) bool {
@@ -97,6 +98,7 @@ type Decision struct {
 	Callback bool          // a callback, or an emergency call at the security desk: never ended for another call, never refused as busy
 	Targets  []Target      // Callback: what rings together, if it is not all the phones of User, or Number, alone
 	Alarm    Alarm         // to be raised now
+	Away     bool          // Callback: Number is a caller's own, by way of the cloud; it rings for RingFor only
 	Announce bool          // the caller is to hear why, in words
 	By       *site.User    // who forwarded the call here, or nil
 	Status   int           // Reject: SIP status; with 503 the caller adds Retry-After
@@ -108,6 +110,7 @@ type Decision struct {
 	step step          // Callback: what comes next
 	pins elin.Callback // Callback: who called for help
 	desk []string      // security desk entries still to try
+	away int           // callers rung by the cloud so far
 }
 
 // Alarm is why people have to be told, in words.

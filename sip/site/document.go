@@ -101,6 +101,7 @@ type Emergency struct {
 	Civic         *Civic   `json:"civic,omitempty"`                  // the site's address, in fields
 	ConfirmDays   int      `json:"confirm_within_days,omitempty"`    // addresses not confirmed for longer are a warning; default 365
 	RefuseUnknown bool     `json:"refuse_unknown_devices,omitempty"` // no emergency calls by phones that have not authenticated
+	NoCloudBack   bool     `json:"no_callback_by_cloud,omitempty"`   // a callback does not try the caller's cloud number where the phone is not here
 }
 
 // Device names a phone and its place; an analogue gateway may be allowed another transport from one address.

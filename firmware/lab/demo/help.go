@@ -283,6 +283,30 @@ func (s *story) calledBackAgain(ctx context.Context, n *script.Notes) error {
 	return s.calledBack(ctx, n)
 }
 
+// calledHome is the PSAP calling the number that the last two callers share, when no phone is at the box any more: whoever called
+// last is rung where the phone is, at the cloud.
+func (s *story) calledHome(ctx context.Context, n *script.Notes) error {
+	drain(s.SBC.Incoming())
+	a, err := s.SBC.CallIn(ctx, branch.PSTNCaller, branch.ELIN, ua.DialOptions{})
+	if err != nil {
+		return err
+	}
+	b, err := fetch(ctx, a, s.SBC.Incoming())
+	if err != nil {
+		return err
+	}
+	req := b.Invite()
+	mark := req.GetHeader("Priority")
+	if to, want := req.Recipient.User, s.Person("1004").Cloud; to != want || mark == nil || mark.Value() != "psap-callback" {
+		return fmt.Errorf("the box calls %s with priority %v, want %s", to, mark, want)
+	}
+	n.Saw("%s rings", req.Recipient.User)
+	if err := both(ctx, a, b); err != nil {
+		return err
+	}
+	return hangUp(ctx, a, b)
+}
+
 // heard waits until both ends hear something.
 func heard(ctx context.Context, calls ...*ua.Call) error {
 	listen(ctx, calls...)

@@ -257,6 +257,10 @@ func (s *story) homecoming() []script.Step {
 			Do: s.traced,
 		},
 		{
+			Name: "The PSAP calls back when all phones have gone home", Want: "the SBC is asked for the caller's number at the cloud, as a callback",
+			Do: s.calledHome,
+		},
+		{
 			Name: "Nothing from inside reached the SBC", Want: "no inside address, name, extension, Call-ID or key in anything that the box sent",
 			Do: func(_ context.Context, n *script.Notes) error {
 				texts, keys := s.Inside()
