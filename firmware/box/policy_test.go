@@ -92,6 +92,9 @@ func TestPolicy(t *testing.T) {
 		if got := (want{g.Open, g.Only != nil, p.Serve, g.RetryAfter}); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
+		if p.Cloud != (c.mode != mode.Resilience) {
+			t.Errorf("%s: the cloud is there: %v", name, p.Cloud)
+		}
 		if named := p.DrillUsers != nil; named != c.only || c.only && (!g.Only["alice"] || g.Only["bob"] || !p.DrillUsers["alice"]) {
 			t.Errorf("%s: %v may register, %v are served", name, g.Only, p.DrillUsers)
 		}

@@ -287,6 +287,7 @@ func (s *story) calledBackAgain(ctx context.Context, n *script.Notes) error {
 // last is rung where the phone is, at the cloud.
 func (s *story) calledHome(ctx context.Context, n *script.Notes) error {
 	drain(s.SBC.Incoming())
+	s.SBC.Behave(s.Person("1004").Cloud, ua.Behaviour{}) // somebody takes it there
 	a, err := s.SBC.CallIn(ctx, branch.PSTNCaller, branch.ELIN, ua.DialOptions{})
 	if err != nil {
 		return err
