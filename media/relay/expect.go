@@ -22,9 +22,12 @@ func (p rtpPort) Expect(step int) {
 		if out == nil {
 			return
 		}
-		n := out.media.turn + uint32(out.count.txPackets.Load()) + out.tx.ssrc + out.tx.source.ssrc + uint32(out.rtp.Expect())
+		n := out.media.turn + uint32(out.count.txPackets.Load()) + uint32(out.rtp.Expect())
+		if !r.verbatim {
+			n += out.tx.ssrc + out.tx.source.ssrc
+		}
 		if o := r.from.recv; o != nil {
-			n += uint32(o.Expect())
+			n += uint32(o.Expect(!r.verbatim))
 		}
 		if s := r.to.send; s != nil {
 			n += uint32(s.Expect())

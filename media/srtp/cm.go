@@ -128,8 +128,12 @@ func (c *cm) overhead() (rtp, rtcp int) { return c.tag + len(c.mki), 4 + rtcpTag
 
 func (c *cm) word(pkt []byte) int { return len(pkt) - rtcpTag - len(c.mki) - 4 }
 
-func (c *cm) expect() uint64 {
-	return uint64(c.rtp.mac.outer[sha1.Size-1]) + uint64(c.tag) + c.rtp.key.Expect()
+func (c *cm) expect(crypt bool) uint64 {
+	n := uint64(c.rtp.mac.outer[sha1.Size-1]) + uint64(c.tag)
+	if crypt {
+		n += c.rtp.key.Expect()
+	}
+	return n
 }
 
 func (c *cm) wipe() {

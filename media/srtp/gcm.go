@@ -113,7 +113,7 @@ func (g *gcm) overhead() (rtp, rtcp int) { return gcmTag + len(g.mki), gcmTag + 
 
 func (g *gcm) word(pkt []byte) int { return len(pkt) - len(g.mki) - 4 }
 
-func (g *gcm) expect() uint64 { return uint64(g.rtp.iv[0]) + g.near(g.rtp.block) }
+func (g *gcm) expect(bool) uint64 { return uint64(g.rtp.iv[0]) + g.near(g.rtp.block) }
 
 func (g *gcm) wipe() {
 	for _, k := range [...]*aead{&g.rtp, &g.rtcp} {

@@ -35,15 +35,15 @@ func NewOpener(suite string, key, mki []byte) (*Opener, error) {
 	return x.NewOpener(suite, key, mki)
 }
 
-// Expect reads what RTP will need, so that the processor has it near by then. What it gives means nothing.
-func (o *Opener) Expect() uint64 {
+// Expect reads what RTP will need, or Verify if not decrypt, so that the processor has it near by then. What it gives means nothing.
+func (o *Opener) Expect(decrypt bool) uint64 {
 	w := &o.known[o.last].rtp
 	n := w.top + w.seen[len(w.seen)-1]
 	switch {
 	case o.cm.Scratch != nil: // does not wait for t
-		n += o.cm.expect()
+		n += o.cm.expect(decrypt)
 	case o.t != nil:
-		n += o.t.expect()
+		n += o.t.expect(decrypt)
 	}
 	return n
 }

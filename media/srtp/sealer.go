@@ -39,9 +39,9 @@ func (s *Sealer) Expect() uint64 {
 	n := s.known[0].rtp.top
 	switch {
 	case s.cm.Scratch != nil: // does not wait for t
-		n += s.cm.expect()
+		n += s.cm.expect(true)
 	case s.t != nil:
-		n += s.t.expect()
+		n += s.t.expect(true)
 	}
 	return n
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"reflect"
 	"testing"
 
 	"holdfast/media/rtp"
@@ -376,8 +377,10 @@ func TestWipeLeavesNoKey(t *testing.T) {
 			}
 		case *gcm:
 			s.Wipe()
-			if x.rtp.salt != [12]byte{} || x.rtcp.salt != [12]byte{} {
-				t.Error("something is left")
+			for _, k := range []*aead{&x.rtp, &x.rtcp} {
+				if k.salt != [12]byte{} || k.iv != [12]byte{} || !reflect.ValueOf(k.cipher).Elem().IsZero() || !reflect.ValueOf(k.block).Elem().IsZero() {
+					t.Error("something is left")
+				}
 			}
 		}
 	})

@@ -76,8 +76,8 @@ type transform interface {
 	overhead() (rtp, rtcp int)
 	// word is where the SRTCP index word of a packet begins; negative if the packet is too short.
 	word(pkt []byte) int
-	// expect reads the keys of RTP, and gives some number.
-	expect() uint64
+	// expect reads the keys of RTP, those to encrypt and decrypt only if that is what comes, and gives some number.
+	expect(crypt bool) uint64
 	wipe()
 }
 
