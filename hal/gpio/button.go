@@ -3,7 +3,6 @@ package gpio
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -17,13 +16,11 @@ const (
 	bounces = 50                     // a line that never gets quiet counts as it is
 )
 
-// button is an input.
+// button is an input. Before the board runs it is down or up as of its opening, then as of the last change.
 type button struct {
+	hal.Press
 	pin gpio.PinIO // nil: the board has none
 	low bool
-
-	mu   sync.Mutex
-	down bool
 }
 
 // open makes the line an input that reports edges. Not every controller has resistors of its own.
@@ -39,23 +36,8 @@ func (b *button) open() error {
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", b.pin.Name(), err)
 	}
-	b.set(b.read())
+	b.Set(b.read())
 	return nil
-}
-
-// Down reports whether it is held down, as of the last change; before the board runs, as of its opening.
-func (b *button) Down() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.down
-}
-
-func (b *button) set(down bool) (changed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	changed = b.down != down
-	b.down = down
-	return changed
 }
 
 func (b *button) read() bool { return (b.pin.Read() == gpio.High) != b.low }
@@ -67,7 +49,7 @@ func (b *button) watch(ctx context.Context, changed func(hal.Change)) {
 		at := time.Now()
 		for i := 0; edge && i < bounces && ctx.Err() == nil && b.pin.WaitForEdge(settle); i++ {
 		}
-		if down := b.read(); b.set(down) {
+		if down := b.read(); b.Set(down) {
 			changed(hal.Change{Down: down, At: at})
 		}
 	}

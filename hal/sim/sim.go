@@ -13,7 +13,7 @@ import (
 // Board has all outputs and all buttons.
 type Board struct {
 	leds    [hal.Outputs]LED
-	buttons [hal.Keys]button
+	buttons [hal.Keys]hal.Press
 	changes chan hal.Change
 
 	mu    sync.Mutex
@@ -36,14 +36,14 @@ func (b *Board) Button(k hal.Key) hal.Button { return &b.buttons[k] }
 
 // Press presses a button or lets it go, and reports whether that changed it. Nothing changes when Run has fallen behind.
 func (b *Board) Press(k hal.Key, down bool) bool {
-	if !b.buttons[k].set(down) {
+	if !b.buttons[k].Set(down) {
 		return false
 	}
 	select {
 	case b.changes <- hal.Change{Key: k, Down: down, At: time.Now()}:
 		return true
 	default:
-		b.buttons[k].set(!down)
+		b.buttons[k].Set(!down)
 		return false
 	}
 }
@@ -78,24 +78,4 @@ func (b *Board) Run(ctx context.Context, changed func(hal.Change)) error {
 			return nil
 		}
 	}
-}
-
-type button struct {
-	mu   sync.Mutex
-	down bool
-}
-
-// Down reports whether it is pressed.
-func (b *button) Down() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.down
-}
-
-func (b *button) set(down bool) (changed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	changed = b.down != down
-	b.down = down
-	return changed
 }
