@@ -11,10 +11,22 @@ import (
 
 // readConfig reads a boot file; relative names in it mean its own folder.
 func readConfig(file string) (*config.Config, error) {
+	data, err := readBoot(file)
+	if err != nil {
+		return nil, err
+	}
+	return parseConfig(file, data)
+}
+
+func readBoot(file string) ([]byte, error) {
 	data, err := readBounded(file, config.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("boot file: %w", err)
 	}
+	return data, nil
+}
+
+func parseConfig(file string, data []byte) (*config.Config, error) {
 	cfg, err := config.Parse(file, data)
 	if err != nil {
 		return nil, fmt.Errorf("the boot file has faults:\n%w", err)

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"holdfast/firmware/box"
 	"holdfast/firmware/config"
@@ -32,7 +35,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		again := []string{os.Args[0], "run", "-c", *file, "-rescue", *rescue}
 		return privilege.Become{User: *user, Keep: []int{privilege.NetBind, privilege.Nice}}.Exec("/proc/self/exe", again, os.Environ())
 	}
-	cfg, err := readConfig(*file)
+	data, err := readBoot(*file)
+	var cfg *config.Config
+	if err == nil {
+		cfg, err = parseConfig(*file, data)
+	}
 	if err != nil {
 		if *rescue == "" {
 			return err
@@ -49,7 +56,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer cancel()
 		return errors.Join(box.Rescue(ctx, *rescue, versionText(), err, []string{*file}, log), err)
 	}
-	return b.Run(ctx)
+	b.FollowSettings(*file, data, func() ([]byte, error) { return readBoot(*file) })
+	if err := b.Run(ctx); !errors.Is(err, box.ErrRestart) {
+		return err
+	}
+	return fmt.Errorf("begin anew: %w", unix.Exec("/proc/self/exe", os.Args, os.Environ())) // with the same rights
 }
 
 // logger writes to standard error.
