@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/firmware/admin/account"
+	"holdfast/firmware/doctor"
 )
 
 // Options of a Server.
@@ -28,9 +29,10 @@ type Options struct {
 	Certificate func() *tls.Certificate // asked for with each connection
 	Accounts    *account.Store
 	Box         Box
-	Tracer      Tracer  // nil: none
-	Updater     Updater // nil: none
-	Reports     Reports // nil: none
+	Tracer      Tracer                                 // nil: none
+	Updater     Updater                                // nil: none
+	Reports     Reports                                // nil: none
+	Examine     func(context.Context) []doctor.Finding // looks at everything that the box needs, outside too; nil: nobody does
 	Log         *slog.Logger
 	Tail        *Tail // of the box's log; nil: not shown
 	Now         func() time.Time
@@ -47,6 +49,7 @@ type Server struct {
 	history  *history
 	live     *live
 	update   update
+	checkup  checkup
 	shelf    shelf
 	handler  http.Handler
 }

@@ -63,7 +63,7 @@ func (e errNotHere) Error() string { return string(e) }
 
 func (s *Server) operations() []operation {
 	read := account.Read
-	return append(s.certificateOperations(), []operation{
+	return append(append(s.certificateOperations(), s.checkupOperations()...), []operation{
 		{Method: "GET", Path: "/status", Summary: "Mode, cloud, trunks, phones, calls, alarms", scope: read, answer: control.Status{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.o.Box.Status(), nil }},
 		{Method: "GET", Path: "/people", Summary: "Users of the site document with the phones that are here", scope: read, answer: []Person{},

@@ -41,7 +41,7 @@ var allPages = []page{
 	{"drill", "/drill", "Drill", "drill", "Drill", account.Read, []string{"drill-state"}},
 	{"reports", "/reports", "Reports", "report", "Reports", account.Read, []string{"reports-list"}},
 	{"site", "/site", "Site document", "site", "Site", account.Read, []string{"site-document"}},
-	{"box", "/box", "Box", "box", "Box", account.Read, []string{"box-facts", "box-certificates", "box-update"}},
+	{"box", "/box", "Box", "box", "Box", account.Read, []string{"box-facts", "box-certificates", "box-doctor", "box-update"}},
 	{"log", "/log", "Log", "log", "Log", account.Trace, []string{"log-lines"}},
 	{"account", "/account", "Account", "", "", account.None, nil},
 }

@@ -23,6 +23,7 @@ import (
 
 	"holdfast/firmware/admin/account"
 	"holdfast/firmware/control"
+	"holdfast/firmware/doctor"
 	"holdfast/firmware/emergency"
 	"holdfast/firmware/record"
 	"holdfast/firmware/report"
@@ -186,7 +187,10 @@ func newRig(t *testing.T, edit ...func(*Options)) *rig {
 	}
 	accounts := account.Open(file, clock)
 	o := Options{Name: "box" + evil, Certificate: func() *tls.Certificate { return nil }, Accounts: accounts, Box: r.box, Tracer: r.box, Reports: r.box,
-		Log: slog.New(r.log.Handler(slog.DiscardHandler)), Tail: r.log, Now: clock}
+		Log: slog.New(r.log.Handler(slog.DiscardHandler)), Tail: r.log, Now: clock,
+		Examine: func(context.Context) []doctor.Finding {
+			return []doctor.Finding{{Area: evil, Verdict: doctor.Warn, Text: evil, Fix: evil}}
+		}}
 	for _, e := range edit {
 		e(&o)
 	}

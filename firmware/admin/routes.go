@@ -25,6 +25,7 @@ func (s *Server) forms() []route {
 		{"POST", "/drill/start", account.Drill, s.formDrillStart},
 		{"POST", "/drill/stop", account.Drill, s.formDrillStop},
 		{"POST", "/site/fetch", account.Maintain, s.formFetch},
+		{"POST", "/doctor", account.Maintain, s.formExamine},
 		{"POST", "/certificates/request", account.Maintain, s.formCertificateRequest},
 		{"POST", "/certificates/install", account.Maintain, s.formInstallCertificate},
 		{"GET", "/certificates/root.pem", account.Read, s.rootFile},

@@ -283,6 +283,12 @@ func (v *view) Tail() []string {
 // Update is what is known of the running or last update.
 func (v *view) Update() UpdateState { return v.s.update.state() }
 
+// Checkup is what the doctor found last.
+func (v *view) Checkup() Checkup { return v.s.checkup.state() }
+
+// CanExamine reports whether there is a doctor.
+func (v *view) CanExamine() bool { return v.s.o.Examine != nil }
+
 // CanUpdate reports whether this box takes updates.
 func (v *view) CanUpdate() bool { return v.s.o.Updater != nil }
 

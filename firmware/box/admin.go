@@ -36,7 +36,7 @@ func (b *Box) buildAdmin() error {
 	b.page, err = admin.New(admin.Options{
 		Name: b.cfg.Name, Listen: []netip.AddrPort{b.cfg.Admin.Listen}, Certificate: b.phoneCert.Load,
 		More: func() []netip.AddrPort { return b.fallbackDoors(netcfg.Dir) }, Accounts: accounts,
-		Box: window{b}, Tracer: b, Updater: updater, Reports: b, Log: b.log, Tail: &b.tail,
+		Box: window{b}, Tracer: b, Updater: updater, Reports: b, Examine: b.Examine, Log: b.log, Tail: &b.tail,
 	})
 	return err
 }
