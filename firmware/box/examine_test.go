@@ -19,7 +19,7 @@ func TestExamine(t *testing.T) {
 		said[f.Area+": "+f.Text] = f.Verdict
 	}
 	for text, want := range map[string]doctor.Verdict{
-		"trunk: sbc does not answer at 127.0.0.1:9": doctor.Fail, // there is none in this test
+		"trunk: sbc does not answer at 127.0.0.1:9":    doctor.Fail, // there is none in this test
 		"document: Whole, serial 7: 1 users, 1 trunks": doctor.OK, "certificates: phones: the running box shows it, over TLS 1.3": doctor.OK, "certificates: trunk roots: 1, all valid": doctor.OK,
 	} {
 		ok := false
