@@ -13,14 +13,15 @@ func (c *Call) begin() {
 	c.caller.use(c.invite.Conn())
 	c.caller.dlg = dialogFrom(c.invite)
 	c.caller.peerTag.Store(c.caller.dlg.remote.tag)
-	c.caller.identify()
-	c.caller.learn(c.invite.Request())
-	c.caller.shown = c.callerShown()
 	c.legs = []*leg{c.caller}
-	if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
-		c.caller.plainOK = true
-	}
-	c.knowPhone()
+	c.spare(func() {
+		c.caller.identify() // so it is found again on another connection, and by a callback
+		c.caller.learn(c.invite.Request())
+		c.caller.shown = c.callerShown()
+		if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
+			c.caller.plainOK = true
+		}
+	})
 	c.agent.addLeg(c.caller)
 	if c.caller.trunk != nil {
 		c.onTrunk.Store(&c.caller.trunk.ID)
@@ -30,37 +31,31 @@ func (c *Call) begin() {
 	c.log.Info("call", "from", c.caller.aor(), "to", c.query.Target, "kind", c.decision.Kind.String())
 	if c.decision.Kind != route.Reject {
 		c.media = c.agent.o.Media.Open(c.id, MediaOptions{Emergency: c.emergency && !c.modest})
-		if r := c.readOffer(); r.status != 0 {
+		if r := c.takeCaller(); r.status != 0 {
 			c.refusal = r
 			c.endsBy(causeRefused, "box")
 			c.feed(inRefused, nil, nil)
 			return
 		}
 	}
-	c.tellCodecs()
+	c.spare(c.tellCodecs)
 	c.recognised()
 	c.dial()
 }
 
-// knowPhone finds the binding of the phone that calls: so it is found again on another connection, and by a callback.
-func (c *Call) knowPhone() {
-	if c.caller.user == nil {
-		return
-	}
-	for _, b := range c.agent.o.Bindings(c.caller.user.ID) {
-		if uint64(b.Flow) == c.caller.conn.Flow() {
-			c.caller.instance, c.caller.binding = b.Instance, b.URI
-			return
-		}
-	}
-}
-
-// readOffer takes the caller's ports and its offer, if there is one.
-func (c *Call) readOffer() refusal {
+// takeCaller takes the caller's ports and its offer, if there is one.
+func (c *Call) takeCaller() (r refusal) {
 	if err := c.caller.openMedia(); err != nil {
 		c.log.Error("no media ports", "err", err)
 		return refusal{status: 503, reason: "Service Unavailable"}
 	}
+	if !c.spare(func() { r = c.readOffer() }) {
+		c.offered, c.wants, c.caller.peer = false, sdp.DefaultOffer(), nil
+	}
+	return r
+}
+
+func (c *Call) readOffer() refusal {
 	req := c.invite.Request()
 	if len(req.Body()) == 0 {
 		c.wants = sdp.DefaultOffer()

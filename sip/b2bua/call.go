@@ -1,9 +1,7 @@
 package b2bua
 
 import (
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +70,7 @@ type Call struct {
 	skipped   map[string]bool   // or since they took long to connect
 	redialled map[string]bool   // or since their connection fell
 	invited   bool              // the emergency call's first INVITE is on a trunk
+	faulty    bool              // it has survived a fault of the program
 	holds     bool              // an emergency caller's phone insists on a hold: it was told
 	changing  bool              // a re-INVITE is under way on either side
 	queued    []func()          // what waits for its end
@@ -122,33 +121,6 @@ func (c *Call) live(begin func()) {
 			}
 		}
 	}
-}
-
-// guard ends the call, and it alone, when something in it goes wrong that nobody has thought of.
-func (c *Call) guard(do func()) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		c.agent.totals.Faults.Add(1)
-		c.log.Error("fault in a call: it is ended", "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
-		running := !c.ended
-		c.endsBy(causeFault, "box")
-		c.state, c.refusal = Over, refusal{status: 500, reason: "Server Internal Error"}
-		defer func() {
-			if p := recover(); p != nil {
-				c.log.Error("fault at the end of a call", "fault", fmt.Sprint(p))
-			}
-		}()
-		c.refuse()
-		c.end()
-		if c.emergency && running {
-			c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the call was cut off by a fault of the program"})
-			c.tellCut()
-		}
-	}()
-	do()
 }
 
 // finished reports whether nothing can come any more that the call must answer.

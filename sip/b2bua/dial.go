@@ -132,7 +132,7 @@ func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error 
 	}
 	l.body, l.extra, l.bodyType = body, headers, location.SDP
 	if l.trunk != nil && l.trunk.Location && c.dialsEmergency() {
-		c.addLocation(l)
+		c.spare(func() { c.addLocation(l) })
 	}
 	return c.invites(l, conn)
 }

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"net/netip"
 	"time"
 
 	"holdfast/sip/elin"
@@ -24,11 +25,11 @@ func (c *Call) preempts() bool { return c.emergency && !c.decision.Test && !c.mo
 const claims = 3
 
 // claimant names a caller for that: the user, and of a phone of nobody the address.
-func claimant(from route.Origin, conn *stack.Conn) string {
+func claimant(from route.Origin, source netip.Addr) string {
 	if from.User != nil {
 		return "user " + from.User.ID
 	}
-	return conn.Remote().Addr().String()
+	return source.String()
 }
 
 // claimed reports whether a caller has all the emergency calls with a claim that it may have. a.mu is held.

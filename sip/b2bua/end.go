@@ -76,8 +76,8 @@ func (c *Call) end() {
 		c.dismiss(l)
 	}
 	close(c.gone)
-	c.helpEnds()
-	c.report()
+	c.spare(c.helpEnds)
+	c.spare(c.report)
 	if c.media != nil {
 		c.media.Close()
 	}

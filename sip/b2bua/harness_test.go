@@ -594,6 +594,7 @@ type fakeMedia struct {
 	mu       sync.Mutex
 	open     int
 	noPorts  bool
+	onAdd    func() // a leg is wanted
 	onClose  func() // a leg was closed; mu is held
 	port     uint16
 	sessions []*fakeSession
@@ -632,6 +633,9 @@ func (m *fakeMedia) Open(_ string, o MediaOptions) MediaSession {
 }
 
 func (s *fakeSession) AddLeg(side Side) (MediaLeg, error) {
+	if s.m.onAdd != nil {
+		s.m.onAdd()
+	}
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	if s.m.noPorts {

@@ -103,18 +103,23 @@ func (c *Call) recognised() {
 	switch {
 	case c.decision.Kind == route.Emergency:
 		c.forHelp = true
-		c.keepFlow()
-		who := c.helper()
-		c.caredFor.Store(&who)
-		c.supersede(who)
 		f := &EmergencyFacts{Dialled: c.query.Target, Number: c.decision.Number, Test: c.decision.Test, User: c.caller.user,
-			Source: who.Source, Instance: who.Instance, Binding: who.Binding, Place: c.site.Place(c.callerDevice(), c.caller.user)}
-		if d := c.callerDevice(); d != nil {
-			f.Device = d.ID
-		} else {
-			f.Device = who.Instance
-		}
-		c.note(EmergencyEvent{Kind: Recognised, Facts: f})
+			Device: c.caller.instance, Source: c.caller.source.String(), Instance: c.caller.instance, Binding: c.caller.binding}
+		c.spare(func() {
+			d := c.callerDevice()
+			f.Place = c.site.Place(d, c.caller.user)
+			f.Binding = c.helper().Binding
+			if d != nil {
+				f.Device = d.ID
+			}
+		})
+		c.spare(func() { c.note(EmergencyEvent{Kind: Recognised, Facts: f}) })
+		c.spare(c.keepFlow)
+		c.spare(func() {
+			who := c.helper()
+			c.caredFor.Store(&who)
+			c.supersede(who)
+		})
 		if p := c.caller.peer; p != nil && !hasG711(p.Codecs) {
 			c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the caller's phone has no G.711: the PSAP may not understand it"})
 		}
@@ -146,8 +151,10 @@ func (c *Call) shows(l *leg) string {
 	for _, e := range list {
 		at.ELINs = append(at.ELINs, e.Number)
 	}
-	who := c.helper()
-	a := c.agent.o.ELINs.Pin(now, at, who)
+	var a elin.Assignment
+	if !c.spare(func() { a = c.agent.o.ELINs.Pin(now, at, c.helper()) }) {
+		a = elin.Assignment{None: true}
+	}
 	c.savePins()
 	number, address := at.Main, ""
 	if !a.None {
@@ -168,7 +175,7 @@ func (c *Call) shows(l *leg) string {
 
 func (c *Call) savePins() {
 	if c.agent.o.SavePins != nil {
-		c.agent.o.SavePins()
+		c.spare(c.agent.o.SavePins)
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 
 // invite opens a call.
 func (a *Agent) invite(tx *stack.ServerTx) {
+	begun := false
+	defer a.contain(tx, &begun)
 	req := tx.Request()
 	if a.looped(req) {
 		tx.Reply(482, "Loop Detected")
@@ -59,6 +61,12 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 		a.fetch(tx, from.User, d.Number)
 		return
 	}
+	begun = true
+	a.serve(tx, st, from, q, d)
+}
+
+// serve is the call's life.
+func (a *Agent) serve(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) {
 	c := a.newCall(tx, st, from, q, d)
 	if c == nil {
 		tx.Reply(503, "Service Unavailable")
@@ -112,7 +120,7 @@ func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if d.Kind == route.Emergency {
-		c.helpFrom = claimant(from, tx.Conn())
+		c.helpFrom = claimant(from, tx.Conn().Remote().Addr())
 		c.modest = d.Test || a.claimed(c.helpFrom)
 	}
 	if a.stop || len(a.calls) >= a.o.MaxCalls && (!c.emergency || c.modest) {

@@ -164,18 +164,3 @@ func TestAlarmOfAnUnknownCallback(t *testing.T) {
 	cb.wait(487)
 	w.ended()
 }
-
-// TestFaultInAnEmergencyCall: the program's own fault ends no call for help in silence.
-func TestFaultInAnEmergencyCall(t *testing.T) {
-	w := newWorld(t, helpful)
-	a, x := w.phone("1001"), w.sbc("sbc1")
-	w.callHelp(a, x)
-	w.onlyCall().post(gotTimer{&timer{do: func() { panic("test") }}})
-	a.bye()
-	x.bye()
-	r := w.ended()
-	w.until(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return slices.Equal(w.cut, []string{r.ID}) })
-	if !slices.Contains(w.kinds(r.ID), AlarmRaised) {
-		t.Errorf("steps %v", w.kinds(r.ID))
-	}
-}

@@ -166,6 +166,10 @@ func (a *Agent) restoredCall(id string, both []SavedDialog) (*Call, error) {
 	if a.stop || a.calls[id] != nil {
 		return nil, stack.ErrStopped
 	}
+	if h.ForHelp {
+		c.helpFrom = claimant(c.origin, h.Source)
+		c.modest = h.Test || a.claimed(c.helpFrom)
+	}
 	a.calls[id] = c
 	a.wg.Add(1)
 	for _, l := range c.legs {

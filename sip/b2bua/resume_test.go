@@ -290,3 +290,42 @@ func TestCallbackThatIsCut(t *testing.T) {
 	w.ended()
 	w.until(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return slices.Equal(w.cut, []string{help}) })
 }
+
+// TestRestoredCallsCount: a crash gives a caller no more of the reserve than it had.
+func TestRestoredCallsCount(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	numbers := []string{"933", "911", "911", "911", "911"}
+	for _, n := range numbers {
+		o := a.call(n)
+		x.answer(x.incoming(sip.INVITE))
+		o.up(nil)
+		x.acked()
+	}
+	saved := w.crash()
+	back := w.away("u1001")
+	if got := w.agent.Restore(saved); len(got) != len(numbers) {
+		t.Fatalf("taken up: %v", got)
+	}
+	w.agent.mu.Lock()
+	claim := 0
+	for _, c := range w.agent.calls {
+		if c.helpFrom == "user u1001" && !c.modest {
+			claim++
+		}
+	}
+	full := w.agent.claimed("user u1001")
+	w.agent.mu.Unlock()
+	if claim != claims || !full {
+		t.Errorf("%d calls have a claim, want %d; more may: %v", claim, claims, !full)
+	}
+	for range numbers {
+		x.answer(x.incoming(sip.INVITE), pcmu)
+		x.acked()
+	}
+	back()
+	for range numbers {
+		a.answer(a.incoming(sip.INVITE), pcmu)
+		a.acked()
+	}
+}
