@@ -110,7 +110,7 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 	}
 	if err := c.bridge(l, res); err != nil {
 		c.log.Warn("answer cannot be used", "leg", l.name, "aor", l.aor(), "err", err)
-		if c.dialsEmergency() { // whoever answered so is no help: the next trunk
+		if c.failsOver() { // whoever answered so is no help: the next trunk
 			c.passOn(l)
 			return
 		}

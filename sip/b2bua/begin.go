@@ -101,6 +101,7 @@ func (c *Call) ptime() int {
 // dial carries out the decision in force.
 func (c *Call) dial() {
 	c.ringsAt.Store(nil)
+	c.spareDesk()
 	if c.moving != nil && c.decision.Kind == route.ToUser {
 		c.decision.CallerID = c.moving.stays.shown // who calls now, not who transferred
 	}

@@ -111,7 +111,7 @@ func (c *Call) branchFailed(l *leg, status int, res *sip.Response) {
 	c.log.Info("branch failed", "leg", l.name, "aor", l.aor(), "status", status)
 	if l.trunk != nil {
 		c.trunkFailed(l, status, res)
-		if (c.dialsEmergency() || failover(status)) && len(c.trunks) > 0 {
+		if (c.failsOver() || failover(status)) && len(c.trunks) > 0 {
 			c.worst(status)
 			c.tryTrunk()
 			return

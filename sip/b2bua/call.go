@@ -28,6 +28,7 @@ type Call struct {
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
+	toDesk    atomic.Bool                 // an ordinary call to the security desk: it is not ended for an emergency call
 	gone      chan struct{}               // closed when the parties have been told that the call is over
 	adrift    atomic.Bool                 // an emergency call whose caller's phone cannot be reached
 	caredFor  atomic.Pointer[elin.Caller] // that caller
@@ -172,6 +173,7 @@ func (c *Call) take(in any) {
 			return // too late: the caller gets its 2xx, and will hang up
 		}
 		c.endsBy(causeCancelled, "caller")
+		c.missed()
 		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
 	case gotCallerLost:

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func (c *Call) trunkConn(in gotConn) {
 	}
 	c.awaitTrunk(l)
 	if c.ringing == nil || c.ringing.over {
-		c.ringing = c.after(ringAtTrunk, c.rangAtTrunk)
+		c.ringing = c.after(cmp.Or(c.decision.RingFor, ringAtTrunk), c.rangAtTrunk)
 	}
 }
 

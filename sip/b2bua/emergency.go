@@ -15,6 +15,10 @@ import (
 // dialsEmergency reports whether the call's present target is the emergency service (not the security desk after it).
 func (c *Call) dialsEmergency() bool { return c.decision.Kind == route.Emergency }
 
+// failsOver reports whether the trunks are tried by the rules of failover.go: towards the emergency service, and towards a
+// security desk outside, which counts as much.
+func (c *Call) failsOver() bool { return c.dialsEmergency() || c.decision.Callback }
+
 // preempts reports whether the call may end ordinary ones: a test call never does.
 func (c *Call) preempts() bool { return c.emergency && !c.decision.Test && !c.modest }
 
@@ -43,9 +47,12 @@ func (a *Agent) claimed(from string) bool {
 	return n >= claims
 }
 
-// passOn leaves a trunk whose answer cannot be used, such as a 2xx without SDP, for the next one.
+// passOn leaves a trunk, or a phone that is called back, whose answer cannot be used, such as a 2xx without SDP, for the
+// next one.
 func (c *Call) passOn(l *leg) {
-	c.trunkFailed(l, 488, nil)
+	if l.trunk != nil {
+		c.trunkFailed(l, 488, nil)
+	}
 	c.callee = nil
 	l.bye()
 	c.dropBranch(l)

@@ -12,7 +12,7 @@ import (
 	"holdfast/sip/stack"
 )
 
-// How an emergency call goes through the trunks: it is given to the next one sooner than an ordinary call and for any
+// How an emergency call, or one to a security desk outside, goes through the trunks: it is given to the next one sooner than an ordinary call and for any
 // refusal, and where a trunk is full it takes the place of the youngest ordinary call.
 
 const (
@@ -27,9 +27,13 @@ const (
 // for it comes again at the end.
 func (c *Call) connectPatience(t *site.Trunk) time.Duration {
 	switch all := c.agent.o.EmergencyPatience; {
-	case !c.dialsEmergency():
+	case !c.failsOver():
 		return c.agent.o.TrunkPatience
-	case len(c.trunks) == 0 || c.invited || c.skipped[t.ID]:
+	case len(c.trunks) == 0 || c.skipped[t.ID]:
+		return 2 * all
+	case !c.dialsEmergency():
+		return all
+	case c.invited:
 		return 2 * all
 	default:
 		return max((all-time.Since(c.began))*3/4/time.Duration(len(c.trunks)+1), min(leastConnect, all/4))
@@ -39,10 +43,10 @@ func (c *Call) connectPatience(t *site.Trunk) time.Duration {
 // awaitTrunk starts the clocks of an emergency call's INVITE: any response at all, and ringing or an answer, for which
 // a 100 counts nothing. For an ordinary call the clock runs since the connection was asked for.
 func (c *Call) awaitTrunk(l *leg) {
-	if !c.dialsEmergency() {
+	if !c.failsOver() {
 		return
 	}
-	c.invited = true
+	c.invited = c.invited || c.dialsEmergency()
 	l.patience.stop()
 	l.patience = c.after(c.agent.o.EmergencyPatience, func() { c.giveUp(l, "no answer at all") })
 	l.progress = c.after(c.agent.o.EmergencyProgress, func() { c.giveUp(l, "nothing but 100") })
@@ -61,7 +65,7 @@ func (c *Call) heardFromTrunk(l *leg, res *sip.Response) {
 
 // comeBackTo puts a trunk that took too long to connect at the end of the list; false if it has been there.
 func (c *Call) comeBackTo(l *leg) bool {
-	if !c.dialsEmergency() || l.invite != nil || len(c.trunks) == 0 || c.skipped[l.trunk.ID] {
+	if !c.failsOver() || l.invite != nil || len(c.trunks) == 0 || c.skipped[l.trunk.ID] {
 		return false
 	}
 	if c.skipped == nil {
@@ -75,7 +79,7 @@ func (c *Call) comeBackTo(l *leg) bool {
 // connectionFell takes that the connection fell under an emergency call's INVITE. It may have been dead for a while: the
 // trunk is asked once more at once, over a new one. Whatever the trunk made of the first INVITE is cancelled there.
 func (c *Call) connectionFell(l *leg) {
-	if l.trunk == nil || !c.dialsEmergency() || l.cancelled && l.saved == "" {
+	if l.trunk == nil || !c.failsOver() || l.cancelled && l.saved == "" {
 		return
 	}
 	if l.saved != "" && c.agent.o.Dialogs != nil {
@@ -146,8 +150,8 @@ func (c *Call) trunkFailed(l *leg, status int, res *sip.Response) {
 	if c.dialsEmergency() {
 		c.note(EmergencyEvent{Kind: TrunkFailed, Trunk: l.trunk.ID, Status: status})
 	}
-	if !c.dialsEmergency() || !c.preempts() || !full(status, res) || c.retried[l.trunk.ID] {
-		return
+	if !c.failsOver() || !c.preempts() || !full(status, res) || c.retried[l.trunk.ID] || status == 486 && !c.dialsEmergency() {
+		return // at a security desk 486 means that it talks
 	}
 	if c.agent.preempt(l.trunk) == nil && !c.agent.madeRoom(l.trunk) {
 		return // no ordinary call is in the way there, nor was one a moment ago
@@ -218,7 +222,7 @@ func (a *Agent) preempt(t *site.Trunk) *Call {
 	var youngest *Call
 	for _, c := range a.calls {
 		on := c.onTrunk.Load()
-		if c.emergency || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() {
+		if c.emergency || c.toDesk.Load() || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() {
 			continue
 		}
 		if youngest == nil || c.began.After(youngest.began) {

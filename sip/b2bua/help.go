@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -193,6 +194,13 @@ func (c *Call) helpEnds() {
 	}
 }
 
+// missed tells that whoever called back has given up before anybody took it.
+func (c *Call) missed() {
+	if c.decision.Callback && c.caller.trunk != nil && c.decision.Alarm != route.AlarmNobody {
+		c.note(EmergencyEvent{Kind: AlarmRaised, Text: "the callback was given up before anybody took it"})
+	}
+}
+
 // helpAnswered notes who took the call.
 func (c *Call) helpAnswered(l *leg) {
 	e := EmergencyEvent{Kind: CallAnswered}
@@ -233,15 +241,15 @@ func (c *Call) dialTargets(list []route.Target) {
 			c.ringSource(*t.But, t.CallerID)
 		}
 	}
-	if len(c.trunks) > 0 {
-		c.tryTrunk()
-		return
-	}
-	if len(c.trying()) == 0 {
+	if len(c.trunks) == 0 && len(c.trying()) == 0 {
 		c.feed(inExhausted, nil, nil)
 		return
 	}
-	c.ringing = c.after(c.decision.RingFor, c.ringTime)
+	c.ringing.stop()
+	c.ringing = c.after(cmp.Or(c.decision.RingFor, ringAtTrunk), c.ringTime)
+	if len(c.trunks) > 0 {
+		c.tryTrunk()
+	}
 }
 
 // announce lets the caller hear a prompt before anybody has answered (RFC 3960), in a codec of its own offer.

@@ -69,7 +69,7 @@ func (a *Agent) Ring(ctx context.Context, o RingOrder, on func(RingEvent)) error
 		inbox: make(chan any, 128), done: make(chan struct{}), gone: make(chan struct{})}
 	c.caller = &leg{call: c, name: "a"} // nobody
 	c.legs = []*leg{c.caller}
-	c.decision.CallerID = route.CallerID{Name: o.Name, Number: o.Number}
+	c.decision = route.Decision{CallerID: route.CallerID{Name: o.Name, Number: o.Number}, Callback: true} // it counts as one
 	c.media = a.o.Media.Open(c.id, MediaOptions{Emergency: true})
 	r := &ring{Call: c, order: o, on: on}
 	err := r.run(ctx, u)
@@ -130,6 +130,7 @@ func (r *ring) run(ctx context.Context, u *site.User) error {
 				if r.nextTrunk(); len(r.trying()) == 0 {
 					return ErrNotTaken
 				}
+				giveUp.Reset(r.order.RingFor) // whom no trunk has reached so far has not heard it ring
 			}
 		}
 	}
@@ -222,6 +223,7 @@ func (r *ring) nextTrunk() {
 			continue
 		}
 		l.trunk, l.counted, l.pending = t, true, true
+		l.patience = r.after(r.connectPatience(t), func() { r.leave(l, "no connection") })
 		r.connectTrunk(t, victim, func(conn *stack.Conn, err error) { r.deliver(gotConn{l, conn, err}) })
 		return
 	}
@@ -230,7 +232,9 @@ func (r *ring) nextTrunk() {
 // connected sends the INVITE to a trunk.
 func (r *ring) connected(in gotConn) {
 	l := in.leg
+	l.patience.stop()
 	if l.pending = false; in.err != nil || l.cancelled {
+		r.dropBranch(l)
 		return
 	}
 	id := route.CallerID{Number: r.order.Number, Name: r.order.Name}
@@ -241,7 +245,21 @@ func (r *ring) connected(in gotConn) {
 		remote: party{uri: to}, target: to, contact: contactFor(in.conn)}
 	if err := r.send(l, in.conn, assertedIdentity(id, self)...); err != nil {
 		r.log.Warn("cannot ring outside", "trunk", l.trunk.ID, "err", err)
+		r.dropBranch(l)
+		return
 	}
+	l.patience = r.after(r.agent.o.EmergencyPatience, func() { r.leave(l, "no answer at all") })
+	l.progress = r.after(r.agent.o.EmergencyProgress, func() { r.leave(l, "nothing but 100") })
+}
+
+// leave gives a trunk up that does not answer; run tries the next one.
+func (r *ring) leave(l *leg, why string) {
+	r.log.Warn("trunk does not answer", "trunk", l.trunk.ID, "why", why)
+	l.cancelled = true
+	if l.invite != nil {
+		l.invite.Cancel()
+	}
+	r.dropBranch(l)
 }
 
 // take handles one input; true when the call is over.
@@ -251,6 +269,11 @@ func (r *ring) take(in any) bool {
 		r.connected(in)
 	case gotResponse:
 		r.answer(in.leg, in.res, in.err)
+	case gotTimer:
+		if !in.t.over {
+			in.t.over = true
+			in.t.do()
+		}
 	case gotRequest:
 		switch in.tx.Method() {
 		case "BYE":
@@ -267,9 +290,14 @@ func (r *ring) take(in any) bool {
 }
 
 func (r *ring) answer(l *leg, res *sip.Response, err error) {
+	r.heardFromTrunk(l, res)
 	switch {
 	case err != nil || res.StatusCode >= 300:
 		l.pending = false
+		if l.trunk != nil && !l.cancelled && r.taken == nil {
+			r.refused(l, res, err)
+		}
+		r.dropBranch(l)
 		return
 	case res.StatusCode < 200:
 		return
@@ -281,13 +309,23 @@ func (r *ring) answer(l *leg, res *sip.Response, err error) {
 	l.dlg.accepted(res)
 	l.peerTag.Store(l.dlg.remote.tag)
 	l.ack(res.CSeq().SeqNo, nil)
-	if r.taken != nil || !r.hears(l, res) {
+	if r.taken != nil || l.cancelled || !r.hears(l, res) {
 		l.bye()
 		return
 	}
 	r.taken = l
 	r.cancelBranches(l, elsewhere)
 	r.on(RingTaken)
+}
+
+// refused looks whether a trunk that has failed is worth another try.
+func (r *ring) refused(l *leg, res *sip.Response, err error) {
+	switch {
+	case errors.Is(err, stack.ErrConnClosed):
+		r.connectionFell(l)
+	case res != nil:
+		r.trunkFailed(l, res.StatusCode, res)
+	}
 }
 
 // hears connects the prompt.

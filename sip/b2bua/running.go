@@ -35,7 +35,8 @@ type Info struct {
 	Emergency           bool
 }
 
-// Calls lists the running calls.
+// Calls lists the running calls. One that has ended is not among them, though the agent may still wait for what its
+// peers owe it, for 64*T1 or so.
 func (a *Agent) Calls() []Info {
 	a.mu.Lock()
 	calls := make([]*Call, 0, len(a.calls))
@@ -45,7 +46,7 @@ func (a *Agent) Calls() []Info {
 	a.mu.Unlock()
 	out := make([]Info, 0, len(calls))
 	for _, c := range calls {
-		if i := c.info.Load(); i != nil {
+		if i := c.info.Load(); i != nil && i.State != Over.String() {
 			out = append(out, *i)
 		}
 	}

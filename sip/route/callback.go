@@ -73,6 +73,14 @@ func (c *call) deskList() []string {
 	return desk
 }
 
+// AtDesk reports whether a user, or a number outside in E.164, is on the site's security desk list.
+func AtDesk(st *site.Site, u *site.User, number string) bool {
+	return slices.ContainsFunc((&call{site: st}).deskList(), func(entry string) bool {
+		who, n, err := st.Resolve(entry)
+		return err == nil && (who == nil && number != "" && string(n) == number || who != nil && u != nil && who.ID == u.ID)
+	})
+}
+
 // nextCallback takes the next step at which there is somebody to ring: the callers' phones, their other phones, the cloud
 // numbers of those whose phones have gone back there, the security desk list, and in the end nobody, which is an alarm.
 func (c *call) nextCallback(d Decision) Decision {
@@ -88,7 +96,14 @@ func (c *call) nextCallback(d Decision) Decision {
 			next.step = callersAll
 			next.Targets = c.callers(next.pins, true)
 			if next.pins.Desk && (len(next.Targets) > 0 || c.awayNumber(next) == "") {
-				next.Targets = append(next.Targets, c.fromDesk(&next)...)
+				desk := c.fromDesk(&next)
+				if len(desk) > 0 && desk[0].Number != "" { // it rings for long: the callers' other phones cannot wait for that
+					if next.step = callersAway; c.awayNumber(next) == "" {
+						next.step = deskNext
+					}
+					desk = append(c.callers(next.pins, false), desk...)
+				}
+				next.Targets = append(next.Targets, desk...)
 			}
 		case callersAll:
 			next.step = callersAway
@@ -160,6 +175,13 @@ func pinned(pins elin.Callback, userID string) bool {
 	return slices.ContainsFunc(pins.Callers, func(c elin.Caller) bool { return c.User == userID })
 }
 
+// How long the security desk outside may ring: a person has to get to a phone, but while somebody else is to be rung after
+// it the chain goes on. The last of all is left to ring as long as any call outside (timer C, RFC 3261 §16.6).
+const (
+	outsideRings = time.Minute
+	lastRings    = 3 * time.Minute
+)
+
 // ring makes the Decision of its targets.
 func (c *call) ring(d Decision) Decision {
 	// First a phone, for whoever looks at the first only.
@@ -174,6 +196,10 @@ func (c *call) ring(d Decision) Decision {
 	for _, t := range d.Targets {
 		if t.Number != "" {
 			d.Trunks = c.site.Trunks()
+			d.RingFor = max(d.RingFor, outsideRings)
+			if d.step == deskNext && len(d.desk) == 0 {
+				d.RingFor = lastRings
+			}
 		}
 		if t.User != nil && d.Kind == ToUser {
 			d.RingFor = max(d.RingFor, time.Duration(t.User.NoAnswerAfter)*time.Second)

@@ -102,7 +102,7 @@ func TestCallback(t *testing.T) {
 		{"shared: all callers and the desk at once", frank, []string{siteELIN + " alice/x", siteELIN + " bob/y"}, siteELIN, false,
 			[]string{"bob=y alice=x reception", "bob-y alice-x", "frank", outside, "480"}},
 		{"shared: of the desk only outside is left", here{"alice": true, "bob": true}, []string{siteELIN + " alice/x", siteELIN + " bob/y"}, siteELIN, false,
-			[]string{"bob=y alice=x " + outside, "bob-y alice-x", "480"}},
+			[]string{"bob=y alice=x bob-y alice-x " + outside, "480"}},
 		{"shared: the desk is one of them", frank, []string{siteELIN + " alice/x", siteELIN + " reception/y"}, siteELIN, false,
 			[]string{"reception=y alice=x frank", "reception-y alice-x", outside, "480"}},
 		{"shared: both are gone", here{}, []string{siteELIN + " alice/x", siteELIN + " bob/y"}, siteELIN, false, []string{outside, "480"}},
@@ -153,8 +153,12 @@ func checkCallback(t *testing.T, s *site.Site, d Decision, psap string) {
 	if outside != slices.Equal(d.Trunks, s.Trunks()) {
 		t.Errorf("trunks: %v", d.Trunks)
 	}
-	if (d.Kind == ToUser) != (d.RingFor > 0) {
-		t.Errorf("rings for %v", d.RingFor)
+	switch last := len(d.desk) == 0 && d.step == deskNext; {
+	case (d.Kind == Reject) != (d.RingFor == 0),
+		outside && last != (d.RingFor == 3*time.Minute),
+		outside && !last != (d.RingFor == time.Minute),
+		!outside && d.RingFor > time.Minute:
+		t.Errorf("%+v rings for %v", short(d), d.RingFor)
 	}
 	if len(d.Targets) > 0 && (d.User != d.Targets[0].User || d.Number != d.Targets[0].Number) {
 		t.Errorf("the first target is not the decision's: %+v", short(d))
@@ -238,5 +242,24 @@ func TestCallbackToVeryMany(t *testing.T) {
 	d := Decide(s, Policy{}, pinnedTo(s, everybody, pins...), Query{From: FromTrunk(s.Trunks()[0]), Scheme: "sip", Target: "+12175559000"})
 	if n := len(d.Targets); n != maxTogether+1 || d.Targets[0].Only.Device != "499" || d.Targets[n-1].User.ID != "reception" {
 		t.Errorf("%d targets: %s", n, together(d))
+	}
+}
+
+// TestAtDesk: who is on the security desk list, in whatever form the list has it.
+func TestAtDesk(t *testing.T) {
+	s := load(t)
+	for _, tt := range []struct {
+		user, number string
+		want         bool
+	}{
+		{"reception", "", true}, {"frank", "", true}, {"alice", "", false}, {"", "+12175550199", true}, {"", "+12175550000", false}, {"", "", false},
+	} {
+		var u *site.User
+		if tt.user != "" {
+			u = user(t, s, tt.user)
+		}
+		if got := AtDesk(s, u, tt.number); got != tt.want {
+			t.Errorf("%s%s: %v", tt.user, tt.number, got)
+		}
 	}
 }

@@ -93,7 +93,7 @@ type Decision struct {
 	Number   string        // ToTrunk: E.164. Emergency: the emergency number without prefix, or the urn. Park: the place
 	Trunks   []*site.Trunk // in the order in which to try them; may be empty for Emergency only
 	CallerID CallerID
-	RingFor  time.Duration // ToUser: how long before it is NoAnswer
+	RingFor  time.Duration // ToUser, Callback: how long before it is NoAnswer
 	Test     bool          // Emergency: a test number, such as 933
 	Callback bool          // a callback, or an emergency call at the security desk: never ended for another call, never refused as busy
 	Targets  []Target      // Callback: what rings together, if it is not all the phones of User, or Number, alone

@@ -155,7 +155,7 @@ func check(t *testing.T, s *site.Site, d Decision, want brief) {
 	if onTrunk := d.Kind == ToTrunk || d.Kind == Emergency; onTrunk != (len(d.Trunks) > 0) || onTrunk && !slices.Equal(d.Trunks, s.Trunks()) {
 		t.Errorf("%v with trunks %v", d.Kind, d.Trunks)
 	}
-	if (d.Kind == ToUser) != (d.RingFor > 0) {
+	if (d.Kind == ToUser || d.Kind == ToTrunk && d.Callback) != (d.RingFor > 0) {
 		t.Errorf("%v rings for %v", d.Kind, d.RingFor)
 	}
 }
