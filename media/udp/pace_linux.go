@@ -13,7 +13,7 @@ import (
 // finds several. What that adds to a packet's delay is bounded by Nap; a loop with little to do wakes at once.
 
 // Nap is how long a busy loop sleeps at most between two looks at its sockets.
-const Nap = 200 * time.Microsecond
+const Nap = 250 * time.Microsecond
 
 const (
 	weighing = 5 * time.Millisecond // how often it is decided anew whether the loop is busy
