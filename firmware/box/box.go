@@ -86,6 +86,7 @@ type Box struct {
 	certFiles            sync.Mutex                        // one order for keys and certificates at a time
 	authorities          atomic.Pointer[certs.Authorities] // of the SBC's certificate
 	certFault            atomic.Pointer[string]            // why what is on the card is not in force; nil: it is
+	nameFault            atomic.Pointer[string]            // why the box does not answer for its name; nil: it does, or need not
 	settings             settings                          // as they stand in the boot file now
 	closers              []func() error
 }
@@ -233,6 +234,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("clock", b.rememberTime)
 	under("certificates", b.renewCertificates)
 	under("settings", b.followSettings)
+	under("own name", b.answerForName)
 	b.resumeEmergencies(b.restoreDialogs())
 	under("security desk", b.desk.run)
 	under("codecs of phones", b.codecs.run)

@@ -46,7 +46,7 @@ func (b *Box) Status() control.Status {
 	}
 	s.Alarms = append(b.emergencyAlarms(now), b.alarms(s, m, now)...)
 	s.Alarms = append(s.Alarms, b.trustAlarms(now)...)
-	s.Alarms = append(s.Alarms, b.settingsAlarms()...)
+	s.Alarms = append(append(s.Alarms, b.settingsAlarms()...), b.nameAlarms()...)
 	s.Alarms = append(s.Alarms, b.storage...)
 	s.Alarms = append(s.Alarms, machineAlarms(netcfg.Dir, b.listeners(), now)...)
 	s.Alarms = append(s.Alarms, b.boardAlarms()...)

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -101,4 +102,16 @@ func isHost(name string) bool {
 		}
 	}
 	return true
+}
+
+// Hosts are the host names of a certificate that somebody looks up: no wildcards, no addresses that were written as names, no names
+// without a domain, and not the SIP domain, which may be the cloud's too.
+func Hosts(leaf *x509.Certificate, sipDomain string) (out []string) {
+	for _, n := range leaf.DNSNames {
+		_, err := netip.ParseAddr(n)
+		if err != nil && !strings.Contains(n, "*") && strings.Contains(n, ".") && !strings.EqualFold(n, sipDomain) {
+			out = append(out, strings.ToLower(n))
+		}
+	}
+	return out
 }

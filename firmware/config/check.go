@@ -39,6 +39,9 @@ func (r *reader) checkListeners(c *Config) {
 	if c.Metrics.IsValid() && !c.Metrics.Addr().IsLoopback() {
 		r.fail("metrics.listen", fmt.Sprintf("%s can be reached from outside", c.Metrics), fmt.Sprintf("write a loopback address, such as %q, or \"off\"", defaultMetrics))
 	}
+	if c.DNS.IsValid() && c.DNS.Addr().IsUnspecified() {
+		r.fail("dns.listen", fmt.Sprintf("%s names no address", c.DNS), "write the one that the LAN's DNS server, or the phones, ask at, such as \"10.0.0.5:53\"")
+	}
 	for _, side := range []struct {
 		section string
 		media   netip.Addr

@@ -23,6 +23,7 @@ type Config struct {
 	Webhook Webhook
 	Metrics netip.AddrPort // Prometheus, loopback only (default 127.0.0.1:9464; zero: off)
 	Network Network
+	DNS     netip.AddrPort // where the box answers for its own name by UDP; zero: nowhere
 	Trace   Trace
 	Report  Report
 	Homer   Homer

@@ -110,6 +110,7 @@ func (r *reader) config() *Config {
 		},
 		Update:  Update{PublicKey: r.publicKey("update.public_key")},
 		Network: r.network(),
+		DNS:     r.addrPort("dns.listen", "10.0.0.5:53"),
 		Time:    Time{Servers: r.hosts("time.servers", "ntp.example.com")},
 	}
 	c.Report = r.report(c.Webhook)

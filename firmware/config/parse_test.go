@@ -247,6 +247,7 @@ func TestFaults(t *testing.T) {
 		"broadcast address":    {with("", "[network]\naddress = \"10.0.0.255/24\"\n"), []string{`:17: network.address: "10.0.0.255/24" is the network's own or its broadcast address`}},
 		"gateway elsewhere":    {with("", "[network]\naddress = \"10.0.0.5/24\"\ngateway = \"10.0.1.1\"\n"), []string{`:18: network.gateway: 10.0.1.1 is no other machine in 10.0.0.0/24`}},
 		"gateway alone":        {with("", "[network]\ngateway = \"10.0.1.1\"\n"), []string{`:17: network.gateway: is set, but network.address is not`}},
+		"own DNS everywhere":   {with("", "[dns]\nlisten = \"0.0.0.0:53\"\n"), []string{`:17: dns.listen: 0.0.0.0:53 names no address; write the one that the LAN's DNS server`}},
 		"DNS no list":          {with("", "[network]\naddress = \"10.0.0.5/24\"\ndns = \"10.0.0.1\"\n"), []string{`:18: network.dns: 10.0.0.1 is not a list`}},
 		"interface":            {with("", "[network]\ninterface = \"enx001122334455\"\naddress = \"10.0.0.5/24\"\n"), []string{`:17: network.interface: "enx001122334455" is no name of an interface; write at most 12 letters`}},
 		"VLAN":                 {with("", "[network]\naddress = \"10.0.0.5/24\"\nvlan = 4095\n"), []string{`:18: network.vlan: 4095 is out of range; write a number from 1 to 4094, such as 1`}},

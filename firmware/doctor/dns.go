@@ -21,19 +21,23 @@ func dns(ctx context.Context, p Patient) []Finding {
 	if err != nil {
 		return nil // certificates says it
 	}
-	// The SIP domain is found by SRV and leads to a host; some authorities write addresses as names.
-	hosts := slices.DeleteFunc(slices.Clone(file.Leaf.DNSNames), func(n string) bool {
-		_, notAddress := netip.ParseAddr(n)
-		return strings.Contains(n, "*") || !strings.Contains(n, ".") || notAddress == nil || p.Site != nil && strings.EqualFold(n, p.Site.Doc().Site.Domain)
-	})
+	domain := ""
+	if p.Site != nil {
+		domain = p.Site.Doc().Site.Domain
+	}
+	hosts := certs.Hosts(file.Leaf, domain)
 	switch {
 	case len(hosts) == 0:
 		return []Finding{ok(area, "phones know the box by its address: its certificate has no host name that would have to resolve")}
-	case len(p.Resolvers) == 0:
+	case len(p.Resolvers) == 0 && !p.Config.DNS.IsValid():
 		return []Finding{warn(area, "write the LAN's servers into dns of [network], as phones have them", "there is no DNS server to ask for %s", hosts[0])}
 	}
 	var out []Finding
-	for _, server := range p.Resolvers {
+	servers := p.Resolvers
+	if own := p.Config.DNS; own.IsValid() && p.Status != nil {
+		servers = append([]string{own.String()}, servers...)
+	}
+	for _, server := range servers {
 		for _, host := range hosts[:min(len(hosts), 4)] {
 			out = append(out, ask(ctx, p, server, host))
 		}
@@ -45,6 +49,14 @@ func dns(ctx context.Context, p Patient) []Finding {
 func ask(ctx context.Context, p Patient, server, host string) Finding {
 	const area = "dns"
 	fix := fmt.Sprintf("give %s an A record of its own on the LAN's server (the router, usually), and have phones use that server", host)
+	switch own := p.Config.DNS; {
+	case server == own.String():
+		fix = "see the box's alarms and its log: it should answer for its own name there (dns.listen)"
+	case own.IsValid():
+		fix = fmt.Sprintf("forward %s to the box, which answers for it at %s, or give phones the box as another server", host, own)
+	default:
+		fix += "; or have the box answer for it ([dns] listen), and forward the name to it"
+	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	at, err := netip.ParseAddrPort(server)

@@ -333,7 +333,12 @@ func TestIll(t *testing.T) {
 			good := c.reply
 			c.reply = func(q dnsmessage.Message) dnsmessage.Message { a := good(q); a.Authoritative = false; return a }
 		}, Warn, "dns: 10.0.0.1:53 knows box.branch.example only from elsewhere"},
-		"DNS far away":           {func(c *clinic) { c.Resolvers = []string{"9.9.9.9:53"} }, Warn, "dns: 9.9.9.9 is outside of the branch"},
+		"DNS far away": {func(c *clinic) { c.Resolvers = []string{"9.9.9.9:53"} }, Warn, "dns: 9.9.9.9 is outside of the branch"},
+		"own name":     {func(c *clinic) { c.Config.DNS = netip.MustParseAddrPort("127.0.0.1:53") }, OK, "dns: 127.0.0.1:53 knows box.branch.example by itself"},
+		"own name dead": {func(c *clinic) {
+			c.Config.DNS, c.Resolvers = netip.MustParseAddrPort("127.0.0.1:53"), nil
+			c.Exchange = func(context.Context, string, []byte) ([]byte, error) { return nil, os.ErrDeadlineExceeded }
+		}, Fail, "dns: 127.0.0.1:53 does not answer"},
 		"no DNS":                 {func(c *clinic) { c.Resolvers = nil }, Warn, "dns: there is no DNS server to ask"},
 		"zone shut":              {func(c *clinic) { c.Config.Cloud.Zones[0].Address = closed(c.t) }, Fail, "network: cloud zone east at 127.0.0.1"},
 		"zone shut in an outage": {func(c *clinic) { c.Config.Cloud.Zones[0].Address = closed(c.t); c.Status.Mode.Name = "resilience" }, Warn, "network: cloud zone east at 127.0.0.1"},

@@ -94,6 +94,9 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 		h, p := split(a, "6514")
 		add(Flow{ID: "syslog", From: "box", To: "syslog server", Source: phones, Address: h, Protocol: "tcp", Ports: p, What: "syslog over TLS (RFC 5425)", Setting: "syslog.address", Needed: Wanted, Endpoint: h + ":" + p})
 	}
+	if a := c.DNS; a.IsValid() {
+		add(Flow{ID: "ownname", From: "phones, DNS servers of the LAN", To: "box", Source: "any", Address: host(a), Protocol: "udp", Ports: port(a), Inbound: true, What: "DNS: the box's own name, and no other", Setting: "dns.listen", Needed: Wanted})
+	}
 	for _, d := range c.Network.DNS {
 		add(Flow{ID: "dns." + d.String(), From: "box", To: "DNS server", Source: phones, Address: d.String(), Protocol: "udp+tcp", Ports: "53", What: "DNS: names of the cloud, the SBC, the portal", Setting: "network.dns", Needed: Always,
 			Endpoint: d.String() + ":53"})

@@ -41,6 +41,7 @@ func TestTable(t *testing.T) {
 		"cloud.east":       {Protocol: "tcp", Source: "10.0.0.5", Address: "zone1.phones.example.com", Ports: "5061", Endpoint: "zone1.phones.example.com:5061"},
 		"cloud.https":      {Protocol: "tcp", Source: "10.0.0.5", Address: "phones.example.com", Ports: "443", Endpoint: "phones.example.com:443"},
 		"admin":            {Protocol: "tcp", Source: "any", Address: "10.0.0.5", Ports: "8443", Inbound: true, Endpoint: "10.0.0.5:8443"},
+		"ownname":          {Protocol: "udp", Source: "any", Address: "10.0.0.5", Ports: "53", Inbound: true},
 		"portal":           {Protocol: "tcp", Source: "10.0.0.5", Address: "portal.example.com", Ports: "443", Endpoint: "portal.example.com:443"},
 		"webhook":          {Protocol: "tcp", Source: "10.0.0.5", Address: "alerts.example.com", Ports: "443", Endpoint: "alerts.example.com:443"},
 		"dns.10.0.0.2":     {Protocol: "udp+tcp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "53", Endpoint: "10.0.0.2:53"},

@@ -241,6 +241,11 @@ func TestTwoProgramsOfAMachine(t *testing.T) {
 	if status, err := client.Status(t.Context()); err != nil || strings.Contains(strings.Join(status.Alarms, "\n"), "no address of this machine") {
 		t.Errorf("%v %q", err, status.Alarms)
 	}
+	ask := `exec 3<>/dev/udp/10.77.0.5/53; printf '\0\7\1\0\0\1\0\0\0\0\0\0\3box\4test\0\0\1\0\1' >&3; timeout 5 head -c 42 <&3 | od -An -tx1 | tr -d ' \n'`
+	eventually(t, "an answer for the box's own name", func() bool {
+		out, err := m.far.command("bash", "-c", ask).Output()
+		return err == nil && strings.HasSuffix(string(out), "00040a4d0005") // four bytes: 10.77.0.5
+	})
 	if err := daemon.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("the daemon is gone: %v", err)
 	}
