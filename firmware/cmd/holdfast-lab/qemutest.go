@@ -2,36 +2,41 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"syscall"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
 
 	"holdfast/firmware/lab/board"
 	"holdfast/firmware/lab/script"
 )
 
-// inside says that the process is in its own network namespace already.
-const inside = "HOLDFAST_LAB_INSIDE"
-
-// runQEMUTest runs the story of the real image on an emulated board. It starts itself anew in a network namespace of its own.
+// runQEMUTest runs the story of the real image on an emulated board: several lanes of it beside each other, each a process of its own
+// in a network namespace of its own.
 func runQEMUTest(ctx context.Context, args []string) int {
-	if os.Getenv(inside) == "" {
-		return again()
-	}
 	fs := flag.NewFlagSet("qemu-test", flag.ContinueOnError)
 	fs.Usage = func() { fmt.Fprint(fs.Output(), usage) }
 	o := board.Options{Seed: rand.Uint64()}
+	only := fs.String("only", "", "")
 	fs.StringVar(&o.Image, "image", "dist/image/qemu-virt", "")
 	fs.IntVar(&o.Cuts, "cuts", 3, "")
 	fs.Uint64Var(&o.Seed, "seed", o.Seed, "")
 	fs.StringVar(&o.Dir, "dir", "", "")
-	fs.StringVar(&o.Only, "only", "", "")
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 || o.Cuts < 0 {
 		return exitUsage
+	}
+	if os.Getenv(inside) != "" {
+		o.Parts = strings.Split(*only, ",")
+		return runLane(ctx, o)
+	}
+	lanes := board.Lanes()
+	if *only != "" {
+		lanes = [][]string{strings.Split(*only, ",")}
 	}
 	temporary := o.Dir == ""
 	if temporary {
@@ -43,46 +48,71 @@ func runQEMUTest(ctx context.Context, args []string) int {
 		o.Dir = dir
 	}
 	fmt.Printf("The card of %s in QEMU's virt machine, with software emulation; -seed %d\n\n", o.Image, o.Seed)
-	screen := script.NewScreen(os.Stdout, isTerminal(os.Stdout))
-	verdicts, first, err := board.Run(ctx, o, screen)
+	verdicts, first, err := runLanes(ctx, lanes, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "holdfast-lab:", err)
-		return exitFailed
 	}
-	screen.Table(verdicts)
 	failed, skipped := script.Failed(verdicts)
 	bad := len(failed) + skipped
-	if temporary && bad == 0 {
+	if temporary && bad == 0 && err == nil {
 		os.RemoveAll(o.Dir)
 	} else {
 		fmt.Printf("Console, card and files: %s\n", o.Dir)
 	}
 	fmt.Printf("qemu-test: %d passed, %d failed; first REGISTER after %.1f s\n", len(verdicts)-bad, bad, first.Seconds())
-	if bad > 0 {
+	if bad > 0 || err != nil {
 		return exitFailed
 	}
 	return 0
 }
 
-// again runs this program in a new network namespace, which needs root and goes away with it.
-func again() int {
-	me, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "holdfast-lab:", err)
-		return exitUsage
+// runLanes starts the lanes, the first alone until its first step is done, and shows how they go.
+func runLanes(ctx context.Context, lanes [][]string, o board.Options) (all []script.Verdict, first time.Duration, err error) {
+	screen := script.NewScreen(os.Stdout, isTerminal(os.Stdout))
+	var (
+		wait     sync.WaitGroup
+		mu       sync.Mutex
+		verdicts = make([][]script.Verdict, len(lanes))
+		quiet    = make(chan struct{})
+		begun    sync.Once
+	)
+	for i, parts := range lanes {
+		wait.Go(func() {
+			if i == 0 {
+				defer begun.Do(func() { close(quiet) })
+			} else {
+				<-quiet
+			}
+			dir := filepath.Join(o.Dir, strings.Join(parts, "-"))
+			args := []string{"qemu-test", "--image", o.Image, "--cuts", strconv.Itoa(o.Cuts), "--seed", strconv.FormatUint(o.Seed, 10),
+				"--dir", dir, "--only", strings.Join(parts, ",")}
+			failed := laneProcess(ctx, args, func(n news) {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case n.Begins != "":
+					screen.Line("…     ", "%s", n.Begins)
+				case n.Verdict != nil:
+					verdicts[i] = append(verdicts[i], *n.Verdict)
+					screen.End(0, 0, *n.Verdict)
+					if i == 0 {
+						begun.Do(func() { close(quiet) })
+					}
+				case n.First > 0:
+					first = n.First
+				}
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if failed != nil && err == nil {
+				err = fmt.Errorf("%s: %w", strings.Join(parts, ", "), failed)
+			}
+		})
 	}
-	cmd := exec.Command(me, os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
-	err = cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "holdfast-lab: a network of its own (needs root):", err)
-		return exitUsage
+	wait.Wait()
+	for _, v := range verdicts {
+		all = append(all, v...)
 	}
-	return 0
+	screen.Table(all)
+	return all, first, err
 }

@@ -50,6 +50,23 @@ func (r *rig) bundle(v variant) ([]byte, error) {
 	}
 	now.Version, now.Time = fmt.Sprintf("v9.%d.0", r.versions), time.Now().Unix()
 	text := fmt.Sprintf("VERSION=%s\nCOMMIT=%s\nBOARD=%s\nSLOT_FORMAT=%d\nTIME=%d\n", now.Version, now.Commit, now.Board, now.SlotFormat, now.Time)
+	squashfs, err := r.root(v, text)
+	if err != nil {
+		return nil, err
+	}
+	boot, err := os.ReadFile(filepath.Join(r.o.Image, "slot", "boot.img"))
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	var out bytes.Buffer
+	if err := update.Write(&out, now, bytes.NewReader(squashfs), bytes.NewReader(boot), r.signer); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// root makes the root file system of a variant; release is its /etc/holdfast-release, "" that of the image.
+func (r *rig) root(v variant, release string) ([]byte, error) {
 	root := filepath.Join(r.o.Dir, "root-"+v.name)
 	image := root + ".squashfs"
 	if _, err := os.Stat(root); err != nil {
@@ -62,8 +79,10 @@ func (r *rig) bundle(v variant) ([]byte, error) {
 			}
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, "etc/holdfast-release"), []byte(text), 0o644); err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+	if release != "" {
+		if err := os.WriteFile(filepath.Join(root, "etc/holdfast-release"), []byte(release), 0o644); err != nil {
+			return nil, fmt.Errorf("bundle: %w", err)
+		}
 	}
 	if err := command("mksquashfs", root, image, "-noappend", "-all-root", "-no-xattrs", "-no-progress", "-quiet", "-comp", "zstd", "-Xcompression-level", "3"); err != nil {
 		return nil, err
@@ -72,15 +91,7 @@ func (r *rig) bundle(v variant) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w", err)
 	}
-	boot, err := os.ReadFile(filepath.Join(r.o.Image, "slot", "boot.img"))
-	if err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
-	}
-	var out bytes.Buffer
-	if err := update.Write(&out, now, bytes.NewReader(squashfs), bytes.NewReader(boot), r.signer); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return squashfs, nil
 }
 
 func command(name string, args ...string) error {

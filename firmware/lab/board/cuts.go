@@ -44,8 +44,7 @@ func (r *rig) cutDuringUpdate(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return err
 	}
-	due := 1 + r.random.IntN(updateWrites)
-	lost := r.disk.CutAfter(due, r.random)
+	where, lost := r.cutOfUpdate(free)
 	answer := make(chan error, 1)
 	upload, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,7 +52,7 @@ func (r *rig) cutDuringUpdate(ctx context.Context, n *script.Notes) error {
 	acknowledged := false
 	select {
 	case loss := <-lost:
-		n.Saw("write %d: %v", due, loss)
+		n.Saw("%s: %v", where, loss)
 	case err := <-answer:
 		if err != nil {
 			return err
@@ -80,6 +79,17 @@ func (r *rig) cutDuringUpdate(ctx context.Context, n *script.Notes) error {
 	}
 	n.Saw("state: slot %s, %d tries left; it started", state.Slot, state.Tries)
 	return nil
+}
+
+// cutOfUpdate arms a cut: in turns with any write of an update, and round the switch, which is the write that matters most.
+func (r *rig) cutOfUpdate(free string) (where string, lost <-chan nbd.Loss) {
+	r.updatesCut++
+	if (uint64(r.updatesCut)+r.o.Seed)%2 == 0 {
+		due := 1 + r.random.IntN(updateWrites)
+		return fmt.Sprintf("write %d", due), r.disk.CutAfter(due, r.random)
+	}
+	due := 1 + r.random.IntN(2)
+	return fmt.Sprintf("write %d from the switch", due), r.disk.CutAt("slot="+free+"\x00tries=2\x00", due, r.random)
 }
 
 // onCard is the longest time that a record may take to its flush here. A record that takes longer does not count as

@@ -27,11 +27,11 @@ import (
 
 // Options of a run.
 type Options struct {
-	Image string // folder that make image has filled
-	Dir   string // for everything that is made
-	Cuts  int    // power cuts
-	Seed  uint64 // of what is random
-	Only  string // part of the story: life, mistakes, slots, updates, cuts; "" for all
+	Image string   // folder that make image has filled
+	Dir   string   // for everything that is made
+	Cuts  int      // power cuts
+	Seed  uint64   // of what is random
+	Parts []string // of the story, in this order; see Parts
 }
 
 // rig is the board on the bench, and the world around it.
@@ -47,6 +47,8 @@ type rig struct {
 	boots   int
 	dialled int // numbers that nobody has
 	looks   int // at the card's data
+
+	updatesCut int // power cuts during updates
 
 	versions int                // of bundles that were made
 	signer   ed25519.PrivateKey // of bundles
@@ -170,7 +172,17 @@ func (r *rig) close() {
 	}
 }
 
-// Run tells the whole story. The first figure is the time from power to the first accepted REGISTER, 0 when there was none.
+// Parts are the names of the story's parts.
+var parts = map[string]func(*rig) []script.Step{"life": (*rig).life, "mistakes": (*rig).mistakes, "slots": (*rig).slots, "updates": (*rig).updates,
+	"cuts": (*rig).cuts, "faults": (*rig).faults}
+
+// Lanes are the whole story as parts that need nothing of each other: each lane may have a machine and a network of its own. The first
+// lane's first step measures a start, which should not be disturbed.
+func Lanes() [][]string {
+	return [][]string{{"life", "mistakes"}, {"updates", "faults"}, {"slots", "cuts"}}
+}
+
+// Run tells a story of some parts. The first figure is the time from power to the first accepted REGISTER, 0 when there was none.
 func Run(ctx context.Context, o Options, w script.Watcher) (verdicts []script.Verdict, first time.Duration, err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, 0, fmt.Errorf("board: %w", err)
@@ -181,13 +193,12 @@ func Run(ctx context.Context, o Options, w script.Watcher) (verdicts []script.Ve
 	}
 	defer r.close()
 	var all []script.Step
-	for _, part := range []struct {
-		name  string
-		steps []script.Step
-	}{{"life", r.life()}, {"mistakes", r.mistakes()}, {"slots", r.slots()}, {"updates", r.updates()}, {"cuts", r.cuts()}} {
-		if o.Only == "" || o.Only == part.name {
-			all = append(all, part.steps...)
+	for _, name := range o.Parts {
+		part, ok := parts[name]
+		if !ok {
+			return nil, 0, fmt.Errorf("board: the story has no part %q", name)
 		}
+		all = append(all, part(r)...)
 	}
 	for i := range all {
 		if all[i].Limit == 0 {

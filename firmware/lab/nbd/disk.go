@@ -34,6 +34,7 @@ type Disk struct {
 	watched []*Watch
 	last    time.Time  // of the last write or flush
 	cutAt   int        // so many writes from now the power goes; 0: it does not
+	cutWhen []byte     // cutAt counts from a write that holds it; nil: from now
 	random  *rand.Rand // for that
 	lost    chan Loss
 }
@@ -114,7 +115,10 @@ func (d *Disk) write(p []byte, at int64) error {
 	for _, w := range d.watched {
 		w.written = w.written || bytes.Contains(p, w.text)
 	}
-	if d.cutAt > 0 {
+	if d.cutWhen != nil && bytes.Contains(p, d.cutWhen) {
+		d.cutWhen = nil
+	}
+	if d.cutAt > 0 && d.cutWhen == nil {
 		if d.cutAt--; d.cutAt == 0 {
 			loss, err := d.cut(d.random)
 			d.lost <- loss
@@ -194,8 +198,17 @@ func (l Loss) String() string {
 func (d *Disk) CutAfter(n int, r *rand.Rand) <-chan Loss {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.cutAt, d.random, d.lost = n, r, make(chan Loss, 1)
+	d.cutAt, d.cutWhen, d.random, d.lost = n, nil, r, make(chan Loss, 1)
 	return d.lost
+}
+
+// CutAt is CutAfter that counts from a write that holds the text: with n = 1 that write is the last one.
+func (d *Disk) CutAt(text string, n int, r *rand.Rand) <-chan Loss {
+	lost := d.CutAfter(n, r)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cutWhen = []byte(text)
+	return lost
 }
 
 // Cut takes the power away now; that it is gone already is no error.

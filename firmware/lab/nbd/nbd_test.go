@@ -147,6 +147,25 @@ func TestCutAfter(t *testing.T) {
 	}
 }
 
+func TestCutAt(t *testing.T) {
+	d, _ := newDisk(t, 8)
+	lost := d.CutAt("bbb", 2, rand.New(rand.NewPCG(1, 1)))
+	for _, letter := range []byte("aacb") {
+		if err := d.write(full(letter, 1), 0); err != nil {
+			t.Fatalf("%c: %v", letter, err)
+		}
+		if err := d.flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.write(full('a', 1), 0); err == nil {
+		t.Fatal("the second write from the text on went well")
+	}
+	if l := <-lost; l.Unflushed != 1 {
+		t.Fatalf("%v", l)
+	}
+}
+
 // A client that speaks the protocol as QEMU does.
 func TestServe(t *testing.T) {
 	d, name := newDisk(t, 8)

@@ -40,6 +40,7 @@ type Machine struct {
 	served  sync.WaitGroup
 	exited  chan struct{}
 	console *Console
+	keys    io.WriteCloser
 	panel   *panel
 }
 
@@ -77,6 +78,12 @@ func Start(cfg Config) (*Machine, error) {
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var complaints bytes.Buffer
 	m.cmd.Stdout, m.cmd.Stderr = m.console, &complaints
+	if m.keys, err = m.cmd.StdinPipe(); err != nil {
+		m.listen.Close()
+		m.served.Wait()
+		log.Close()
+		return nil, fmt.Errorf("serial line: %w", err)
+	}
 	m.On = time.Now()
 	m.console.on = m.On
 	if err := m.cmd.Start(); err != nil {
@@ -99,6 +106,14 @@ func Start(cfg Config) (*Machine, error) {
 
 // Console is what the machine says on its serial line.
 func (m *Machine) Console() *Console { return m.console }
+
+// Type sends a text to the machine on its serial line.
+func (m *Machine) Type(text string) error {
+	if _, err := io.WriteString(m.keys, text); err != nil {
+		return fmt.Errorf("serial line: %w", err)
+	}
+	return nil
+}
 
 // PowerOff takes the power away, at once. What was not flushed is the disk's business.
 func (m *Machine) PowerOff() {
@@ -174,6 +189,13 @@ func (c *Console) Wait(ctx context.Context, mark int, text string) (int, error) 
 			return mark, fmt.Errorf("the console does not say %q: %w; its last words:\n%s", text, ctx.Err(), c.Tail(12))
 		}
 	}
+}
+
+// Text is what was said between two marks.
+func (c *Console) Text(from, to int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return string(c.text[from:to])
 }
 
 // Count says how often a text stands behind a mark.
