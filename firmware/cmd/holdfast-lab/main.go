@@ -30,7 +30,7 @@ const usage = `holdfast-lab: a whole branch on one machine
                         the messages of RFC 4475 and RFC 5118 against the box
   holdfast-lab bench-sip [--box FILE] [--phones 5000] [--rounds 3] [--rate 100] [--only holdfast|kamailio] [--highest=false]
                         registrations and calls against Kamailio and rtpengine, in turns
-  holdfast-lab qemu-test [--image DIR] [--cuts 3] [--seed N] [--only life,mistakes,slots,updates,cuts,faults] [--dir DIR]
+  holdfast-lab qemu-test [--image DIR] [--cuts 3] [--seed N] [--only life,mistakes,vlan,slots,updates,cuts,faults] [--dir DIR]
                         the real image on an emulated board, with power cuts; needs root and qemu-system-aarch64
   holdfast-lab bench-admin [--box FILE] [--calls 200] [--viewers 200] [--rounds 3] [--span 15s]
                         what people who look at the box's page cost it while calls run

@@ -59,7 +59,11 @@ func runQEMUTest(ctx context.Context, args []string) int {
 	} else {
 		fmt.Printf("Console, card and files: %s\n", o.Dir)
 	}
-	fmt.Printf("qemu-test: %d passed, %d failed; first REGISTER after %.1f s\n", len(verdicts)-bad, bad, first.Seconds())
+	last := fmt.Sprintf("qemu-test: %d passed, %d failed", len(verdicts)-bad, bad)
+	if first > 0 {
+		last += fmt.Sprintf("; first REGISTER after %.1f s", first.Seconds())
+	}
+	fmt.Println(last)
 	if bad > 0 || err != nil {
 		return exitFailed
 	}

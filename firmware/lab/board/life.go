@@ -27,7 +27,6 @@ func (r *rig) life() []script.Step {
 				if err := r.up(ctx); err != nil {
 					return err
 				}
-				n.Seconds("serving after", time.Since(r.machine.On))
 				for _, p := range r.People {
 					at, err := r.served(ctx, p.Extension)
 					if err != nil {
@@ -37,6 +36,7 @@ func (r *rig) life() []script.Step {
 						r.first = d
 					}
 				}
+				r.stages(n)
 				n.Seconds("first REGISTER after", r.first)
 				return nil
 			},
@@ -85,6 +85,16 @@ func (r *rig) life() []script.Step {
 				return r.lights(ctx, n, want{qemu.LEDService, "off"})
 			},
 		},
+	}
+}
+
+// stages says when the start came how far.
+func (r *rig) stages(n *script.Notes) {
+	for _, s := range []struct{ name, text string }{{"kernel", "Starting kernel"}, {"programs", "holdfast: version "}, {"box up", "holdfast is up"},
+		{"address taken", "network: add " + Box.String()}, {"outage noticed", "mode=resilience"}} {
+		if at, ok := r.machine.Console().When(s.text); ok {
+			n.Seconds(s.name+" after", at)
+		}
 	}
 }
 

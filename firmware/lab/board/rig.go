@@ -23,6 +23,7 @@ import (
 	"holdfast/firmware/lab/nbd"
 	"holdfast/firmware/lab/qemu"
 	"holdfast/firmware/lab/script"
+	"holdfast/firmware/lab/vlan"
 )
 
 // Options of a run.
@@ -31,7 +32,7 @@ type Options struct {
 	Dir   string   // for everything that is made
 	Cuts  int      // power cuts
 	Seed  uint64   // of what is random
-	Parts []string // of the story, in this order; see Parts
+	Parts []string // of the story, in this order; see Lanes
 }
 
 // rig is the board on the bench, and the world around it.
@@ -49,6 +50,9 @@ type rig struct {
 	looks   int // at the card's data
 
 	updatesCut int // power cuts during updates
+
+	vlan uint16       // of the next start's wire; 0: none
+	wire *vlan.Switch // nil: the machine is on the tap itself
 
 	versions int                // of bundles that were made
 	signer   ed25519.PrivateKey // of bundles
@@ -118,14 +122,32 @@ func (r *rig) on() (err error) {
 	if r.disk, err = nbd.Open(r.card.File); err != nil {
 		return err
 	}
-	r.machine, err = qemu.Start(qemu.Config{Dir: r.o.Dir, UBoot: filepath.Join(r.o.Image, "u-boot.bin"), Disk: r.disk, Tap: tap, MAC: boxMAC})
+	cfg := qemu.Config{Dir: r.o.Dir, UBoot: filepath.Join(r.o.Image, "u-boot.bin"), Disk: r.disk, MAC: boxMAC, Netdev: "tap,id=lan,ifname=" + tap + ",script=no,downscript=no"}
+	if r.vlan != 0 {
+		if r.wire, err = vlan.Open(tap, r.o.Dir, r.vlan); err == nil {
+			cfg.Netdev = r.wire.Netdev()
+		}
+	}
+	if err == nil {
+		r.machine, err = qemu.Start(cfg)
+	}
 	if err != nil {
-		r.disk.Close()
+		err = errors.Join(err, r.unplug(), r.disk.Close())
 		r.disk = nil
 		return err
 	}
 	r.mark, r.boots = 0, r.boots+1
 	return nil
+}
+
+// unplug takes the switch out of the wire.
+func (r *rig) unplug() error {
+	if r.wire == nil {
+		return nil
+	}
+	err := r.wire.Close()
+	r.wire = nil
+	return err
 }
 
 // cut takes the power away, and with it what the card had not made permanent.
@@ -135,7 +157,7 @@ func (r *rig) cut() (nbd.Loss, error) {
 	}
 	loss, err := r.disk.Cut(r.random)
 	r.machine.PowerOff()
-	err = errors.Join(err, r.disk.Close())
+	err = errors.Join(err, r.unplug(), r.disk.Close())
 	r.machine, r.disk = nil, nil
 	return loss, err
 }
@@ -172,14 +194,14 @@ func (r *rig) close() {
 	}
 }
 
-// Parts are the names of the story's parts.
+// parts are the names of the story's parts.
 var parts = map[string]func(*rig) []script.Step{"life": (*rig).life, "mistakes": (*rig).mistakes, "slots": (*rig).slots, "updates": (*rig).updates,
-	"cuts": (*rig).cuts, "faults": (*rig).faults}
+	"cuts": (*rig).cuts, "faults": (*rig).faults, "vlan": (*rig).tagged}
 
 // Lanes are the whole story as parts that need nothing of each other: each lane may have a machine and a network of its own. The first
 // lane's first step measures a start, which should not be disturbed.
 func Lanes() [][]string {
-	return [][]string{{"life", "mistakes"}, {"updates", "faults"}, {"slots", "cuts"}}
+	return [][]string{{"life", "mistakes", "vlan"}, {"updates", "faults"}, {"slots", "cuts"}}
 }
 
 // Run tells a story of some parts. The first figure is the time from power to the first accepted REGISTER, 0 when there was none.

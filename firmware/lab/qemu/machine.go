@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,11 +25,11 @@ import (
 
 // Config says what the machine is made of.
 type Config struct {
-	Dir   string // for its sockets and its console's log
-	UBoot string // u-boot.bin for -bios
-	Disk  *nbd.Disk
-	Tap   string // device that exists; "" for no network
-	MAC   string
+	Dir    string // for its sockets and its console's log
+	UBoot  string // u-boot.bin for -bios
+	Disk   *nbd.Disk
+	Netdev string // for -netdev, with id=lan; "" for no network
+	MAC    string
 }
 
 // Machine is a machine that is switched on.
@@ -61,9 +62,8 @@ func Start(cfg Config) (*Machine, error) {
 	}
 	m.served.Go(func() { cfg.Disk.Serve(m.listen) })
 	network := []string{"-nic", "none"}
-	if cfg.Tap != "" {
-		network = []string{"-netdev", "tap,id=lan,ifname=" + cfg.Tap + ",script=no,downscript=no",
-			"-device", "virtio-net-pci,netdev=lan,romfile=,mac=" + cfg.MAC}
+	if cfg.Netdev != "" {
+		network = []string{"-netdev", cfg.Netdev, "-device", "virtio-net-pci,netdev=lan,romfile=,mac=" + cfg.MAC}
 	}
 	// Without random numbers in its device tree the kernel lies at its usual place, and does not change page tables at each system call
 	// to hide where: emulated, that takes a third of all time.
@@ -134,8 +134,27 @@ type Console struct {
 	on    time.Time
 	open  bool // the log's last line has not ended
 	text  []byte
+	times []moment
 	ended string        // why nothing more comes
 	grown chan struct{} // closed and replaced when there is more
+}
+
+// moment is when the console had come so far.
+type moment struct {
+	after time.Duration // since the power came
+	end   int
+}
+
+// When is how long after the power came a text stood there first; false when it does not.
+func (c *Console) When(text string) (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := bytes.Index(c.text, []byte(text))
+	if at < 0 {
+		return 0, false
+	}
+	i := slices.IndexFunc(c.times, func(m moment) bool { return m.end >= at+len(text) })
+	return c.times[i].after, true
 }
 
 // Write implements io.Writer.
@@ -150,6 +169,7 @@ func (c *Console) Write(p []byte) (int, error) {
 		c.open = line[len(line)-1] != '\n'
 	}
 	c.text = append(c.text, p...)
+	c.times = append(c.times, moment{time.Since(c.on), len(c.text)})
 	close(c.grown)
 	c.grown = make(chan struct{})
 	return len(p), nil
