@@ -92,7 +92,7 @@ func TestDeskTalks(t *testing.T) {
 	cb := x.call(siteELIN, pcmu)
 	x.incoming(sip.INVITE).Reply(486, "Busy Here")
 	cb.wait(183) // that nobody can be reached
-	b.calm()
+	b.quiet()
 	cb.tx.Cancel()
 	cb.wait(487)
 	w.ended()
@@ -244,4 +244,33 @@ func TestCallsToTheDeskAreSpared(t *testing.T) {
 	a.bye()
 	b.bye()
 	w.ended()
+}
+
+// TestMissedCallback: a PSAP that gives up before anybody answers is an alarm; one that was told that nobody can be reached
+// has had one.
+func TestMissedCallback(t *testing.T) {
+	w := newWorld(t, twoTrunks)
+	x1, x2, a := w.sbc("sbc1"), w.sbc("sbc2"), w.phone("1001")
+	number := w.asks(a, x1, "")
+	cb := x2.call(number, pcmu)
+	a.incoming(sip.INVITE).Reply(180, "Ringing")
+	cb.wait(180)
+	cb.tx.Cancel()
+	cb.wait(487)
+	a.cancelled().Reply(487, "Request Terminated")
+	w.ended()
+	if n := w.heardAlarm("given up"); n != 1 {
+		t.Errorf("%d alarms", n)
+	}
+	cb = x2.call(number, pcmu)
+	a.incoming(sip.INVITE).Reply(486, "Busy Here")
+	x1.incoming(sip.INVITE).Reply(486, "Busy Here")
+	x2.incoming(sip.INVITE).Reply(486, "Busy Here")
+	cb.wait(183)
+	cb.tx.Cancel()
+	cb.wait(487)
+	w.ended()
+	if n := w.heardAlarm("given up"); n != 1 {
+		t.Errorf("%d alarms", n)
+	}
 }

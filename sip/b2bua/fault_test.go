@@ -36,7 +36,10 @@ func TestFaultBeforeTheInvite(t *testing.T) {
 			if shown != siteELIN {
 				t.Errorf("the PSAP sees %s", shown)
 			}
-			w.until(func() bool { k := w.kinds(""); return slices.Contains(k, Recognised) && slices.Contains(k, CallAnswered) })
+			w.until(func() bool {
+				k := w.kinds("")
+				return slices.Contains(k, Recognised) && slices.Contains(k, CallAnswered)
+			})
 			w.mu.Lock()
 			if u := w.help[0].Facts.User; (u == nil) != c.stranger {
 				t.Errorf("facts %+v", w.help[0].Facts)
@@ -99,8 +102,8 @@ func TestFaultInAnEmergencyCall(t *testing.T) {
 	w.until(func() bool { return w.heardAlarm("it goes on") == 1 })
 	o.within(sip.OPTIONS, nil).wait(200)
 	o.within(sip.UPDATE, offer(pcmu)).wait(200)
-	a.calm()
-	x.calm()
+	a.quiet()
+	x.quiet()
 	c.post(gotTimer{&timer{do: crash}})
 	a.bye()
 	x.bye()
