@@ -134,10 +134,8 @@ func parseBody(m sip.Message) (*sdp.Description, refusal) {
 	return d, refusal{}
 }
 
-// priority is the request's Priority (RFC 3261 §20.26).
-func priority(req *sip.Request) string {
-	if h := req.GetHeader("priority"); h != nil {
-		return h.Value()
-	}
-	return ""
+// psapCallback reports whether a request says that it calls back who has called for help (RFC 7090).
+func psapCallback(req *sip.Request) bool {
+	h := req.GetHeader("priority")
+	return h != nil && strings.EqualFold(strings.TrimSpace(h.Value()), "psap-callback")
 }

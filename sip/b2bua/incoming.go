@@ -145,7 +145,7 @@ func (a *Agent) query(tx *stack.ServerTx, from route.Origin) route.Query {
 		q.Host = ""
 	}
 	if from.Trunk != nil {
-		q.PSAPCallback = strings.EqualFold(strings.TrimSpace(priority(req)), "psap-callback")
+		q.PSAPCallback = psapCallback(req)
 		q.Caller.Number, q.Caller.Name = trunkCaller(req)
 	}
 	if own := tx.Conn().Contact().Addr().String(); q.Host == own || from.Trunk != nil {

@@ -1,8 +1,6 @@
 package b2bua
 
 import (
-	"strings"
-
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/sip/elin"
@@ -20,13 +18,12 @@ func (a *Agent) Urgent(c *stack.Conn, req *sip.Request) bool {
 	if req.Method != sip.INVITE && req.Method != sip.CANCEL && req.Method != sip.ACK {
 		return false
 	}
-	st, number := a.o.Site(), wanted(req)
+	st, target := a.o.Site(), wanted(req)
 	if c.Side() == stack.Access {
-		_, _, help := route.Recognise(st, number)
+		_, _, help := route.Recognise(st, target)
 		return help
 	}
-	_, known := st.ELIN(number)
-	return known || len(a.pinned(number).Callers) > 0 || strings.EqualFold(strings.TrimSpace(priority(req)), "psap-callback") && route.MainNumber(st, number)
+	return route.CallsBack(st, a.view(), target, psapCallback(req))
 }
 
 // send starts a transaction of the call; an emergency call's has a place beyond the stack's limit.

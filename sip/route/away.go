@@ -26,7 +26,7 @@ func (c *call) awayNumber(d Decision) string {
 		if !ok || c.view.Here(caller) {
 			continue
 		}
-		i := slices.IndexFunc(u.CloudNumbers, func(n string) bool { return !MainNumber(c.site, n) })
+		i := slices.IndexFunc(u.CloudNumbers, func(n string) bool { return !mainNumber(c.site, n) })
 		if i >= 0 && !slices.Contains(d.Visited, u.CloudNumbers[i]) {
 			return u.CloudNumbers[i]
 		}

@@ -24,24 +24,41 @@ const (
 // to a main number is a callback if the trunk says so: a call for help may have gone out under it. To any other number the
 // mark counts nothing: a carrier may let it through from anybody.
 func (c *call) callback(dialled string) (Decision, bool) {
-	forms := c.e164(dialled)
-	for _, n := range forms {
-		pins := c.view.Pinned(n)
-		owner, known := c.site.ELIN(n)
-		if known || len(pins.Callers) > 0 && (!pins.Main || c.query.PSAPCallback) {
-			return c.calledBack(n, pins, owner), true
-		}
-	}
-	if !c.query.PSAPCallback || !MainNumber(c.site, dialled) {
+	n, pins, owner, ok := c.helpline(dialled)
+	if !ok {
 		return Decision{}, false
 	}
-	u, _ := c.did(dialled)
-	return c.calledBack(dialled, elin.Callback{}, u), true
+	return c.calledBack(n, pins, owner), true
 }
 
-// MainNumber reports whether a trunk's target is a number that an emergency call without an ELIN shows: the site's main
+// helpline reads a trunk's target as a number under which somebody has called for help, or may have. owner is the user
+// whose number it is, where nobody is pinned to it.
+func (c *call) helpline(dialled string) (number string, pins elin.Callback, owner *site.User, ok bool) {
+	for _, n := range c.e164(dialled) {
+		pins = c.view.Pinned(n)
+		owner, known := c.site.ELIN(n)
+		if known || len(pins.Callers) > 0 && (!pins.Main || c.query.PSAPCallback) {
+			return n, pins, owner, true
+		}
+	}
+	if !c.query.PSAPCallback || !mainNumber(c.site, dialled) {
+		return "", elin.Callback{}, nil, false
+	}
+	owner, _ = c.did(dialled)
+	return dialled, elin.Callback{}, owner, true
+}
+
+// CallsBack reports whether a trunk's call is a callback to a call for help, marked as one or not, in whichever form the
+// trunk writes the number. It is what Decide would say, for who has to know before there is a call.
+func CallsBack(st *site.Site, v View, target string, marked bool) bool {
+	c := &call{site: st, view: v, query: Query{Target: target, PSAPCallback: marked}}
+	_, _, _, ok := c.helpline(dialled(target))
+	return ok
+}
+
+// mainNumber reports whether a trunk's target is a number that an emergency call without an ELIN shows: the site's main
 // number or a trunk's.
-func MainNumber(st *site.Site, dialled string) bool {
+func mainNumber(st *site.Site, dialled string) bool {
 	for _, n := range (&call{site: st}).e164(dialled) {
 		if n == st.Doc().Site.MainNumber || slices.ContainsFunc(st.Trunks(), func(t *site.Trunk) bool { return t.MainNumber == n }) {
 			return true
