@@ -19,6 +19,8 @@ type listener struct {
 	l    net.Listener
 	cfg  *tls.Config
 
+	allowed func(netip.Addr) bool // not nil: TCP without TLS, for these devices alone
+
 	mu         sync.Mutex
 	total      int // connections and handshakes
 	handshakes int // of them, under way
@@ -60,6 +62,11 @@ func (l *listener) serve(ctx context.Context) error {
 		}
 		backoff = 0
 		addr := raw.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		if l.allowed != nil && !l.allowed(addr) {
+			l.s.counters.Foreign.Add(1)
+			raw.Close()
+			continue
+		}
 		spare, ok := l.admit(addr, time.Now())
 		if !ok {
 			l.s.counters.RefusedConns.Add(1)
@@ -75,6 +82,11 @@ func (l *listener) serve(ctx context.Context) error {
 }
 
 func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr, spare bool) {
+	if l.allowed != nil {
+		l.settled(addr)
+		l.plain(raw, addr)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.s.o.Limits.HandshakeTimeout)
 	defer cancel()
 	t := tls.Server(raw, l.cfg)
@@ -89,7 +101,7 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr,
 		l.release(addr)
 		return
 	}
-	c := l.s.newConn(l.side, t, func() { l.release(addr) })
+	c := l.s.newConn(l.side, t, TLS, func() { l.release(addr) })
 	c.spare = spare && l.side == Access
 	if f := l.s.o.Authorize; f != nil {
 		if err := f(c); err != nil {

@@ -15,7 +15,7 @@ var ErrTimeout = errors.New("no response in time")
 // ErrTooMany means that the bound on open transactions is reached.
 var ErrTooMany = errors.New("too many open transactions")
 
-// ClientTx is a client transaction (RFC 3261 §17.1, RFC 6026) over a reliable transport: no retransmission. Its
+// ClientTx is a client transaction (RFC 3261 §17.1, RFC 6026); over UDP it repeats what may be lost (repeat.go). Its
 // owner's function gets every response in order, and at most one error, after which nothing more comes.
 type ClientTx struct {
 	conn *Conn
@@ -31,6 +31,7 @@ type ClientTx struct {
 	wantCancel  bool
 	cancelSent  bool
 	reason      []sip.Header
+	repeating   // over UDP
 }
 
 // Send starts a client transaction on the connection. on is called from the connection's read loop or a timer, never
@@ -54,7 +55,7 @@ func (c *Conn) send(req *sip.Request, on func(*sip.Response, error), urgent bool
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Write(req); err != nil {
+	if err := t.launch(); err != nil {
 		if ended, _ := t.end(); ended {
 			return nil, err
 		}
@@ -124,7 +125,10 @@ func (t *ClientTx) sendCancel() {
 	// The CANCEL's own response says nothing that the INVITE's does not; it only has to match something.
 	// Without room for that it counts as stray.
 	cancel.SetBody(nil)
-	t.conn.begin(cancel, branch, func(*sip.Response, error) {}, false)
+	if ct, err := t.conn.begin(cancel, branch, func(*sip.Response, error) {}, false); err == nil {
+		ct.launch()
+		return
+	}
 	t.conn.Write(cancel)
 }
 
@@ -144,6 +148,7 @@ func (t *ClientTx) receive(res *sip.Response) {
 			return
 		}
 		t.provisional = true
+		t.waits(invite)
 		if invite && !t.wantCancel {
 			t.timer.Stop() // timer B ends with the first provisional response; how long it may ring is the caller's
 		}
@@ -155,7 +160,9 @@ func (t *ClientTx) receive(res *sip.Response) {
 			t.timer.Reset(t.conn.s.o.Timers.B) // Accepted state: timer M
 		}
 		t.final = true
+		t.again.stop()
 	default:
+		t.again.stop()
 		if invite {
 			t.conn.Write(ackFor(t.req, res))
 		}
@@ -164,6 +171,10 @@ func (t *ClientTx) receive(res *sip.Response) {
 			return
 		}
 		t.final, over = true, true
+		if invite && t.conn.over == UDP { // timer D: the refusal may come again, for its ACK was lost
+			over = false
+			t.timer.Reset(t.conn.s.o.Timers.B)
+		}
 	}
 	t.mu.Unlock()
 	if over {
@@ -190,6 +201,7 @@ func (t *ClientTx) end() (ended, answered bool) {
 	}
 	t.done, answered = true, t.final
 	t.timer.Stop()
+	t.again.stop()
 	t.mu.Unlock()
 	t.conn.s.clients.remove(t)
 	return true, answered
@@ -238,12 +250,13 @@ func (c *clientTxs) remove(t *ClientTx) {
 	}
 }
 
-// find matches a response (RFC 3261 §17.1.3); only one that came on the request's own connection does.
+// find matches a response (RFC 3261 §17.1.3); only one that came on the request's own connection does,
+// or from the same device.
 func (c *clientTxs) find(conn *Conn, res *sip.Response) *ClientTx {
 	branch, _ := res.Via().Params.Get("branch")
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.m[clientKey(branch, string(res.CSeq().MethodName))]; t != nil && t.conn == conn {
+	if t := c.m[clientKey(branch, string(res.CSeq().MethodName))]; t != nil && t.conn.same(conn) {
 		return t
 	}
 	return nil

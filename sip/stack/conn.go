@@ -19,19 +19,19 @@ var ErrConnClosed = errors.New("connection closed")
 // ErrQueueFull means that the peer does not read: the connection is closed.
 var ErrQueueFull = errors.New("peer does not read: output queue full")
 
-// Conn is one TLS connection, a flow in the sense of RFC 5626. Safe for concurrent use.
+// Conn is one connection, a flow in the sense of RFC 5626: TLS, TCP, or one device's address on UDP. Safe for concurrent use.
 type Conn struct {
 	s       *Stack
 	flow    uint64
 	side    Side
-	raw     *tls.Conn
+	raw     net.Conn // of TLS a *tls.Conn
+	over    Transport
 	remote  netip.AddrPort
 	local   netip.AddrPort
 	contact netip.AddrPort // where the box listens on this side
 	release func()
 
 	authenticated atomic.Bool
-	open          atomic.Int32 // server transactions open
 	user          atomic.Value // what the layer above keeps with the connection
 
 	mu       sync.Mutex
@@ -47,22 +47,36 @@ type Conn struct {
 	kept  time.Time // until then it may stay without having authenticated; guarded by mu
 	spare bool      // beyond the limits: for emergency calls alone
 
+	own  meter
+	use  *meter    // own, or that of all flows of a device on UDP
+	last time.Time // a datagram came; guarded by datagrams.mu
+
 	// Owned by the read loop.
-	tokens   float64 // request rate
-	at       time.Time
-	urgent   float64 // that of urgent ones
-	urgentAt time.Time
 	excess   int // refused in a row for the rate
 	newlines int // since the last message: two are a ping
 }
 
-func (s *Stack) newConn(side Side, t *tls.Conn, release func()) *Conn {
-	c := &Conn{s: s, flow: s.flows.Add(1), side: side, raw: t, release: release,
-		remote: unmap(t.RemoteAddr().(*net.TCPAddr).AddrPort()), local: unmap(t.LocalAddr().(*net.TCPAddr).AddrPort()),
-		tokens: float64(2 * s.o.Limits.UnauthenticatedRate)}
+// meter is what a peer uses of what is shared. But for open it is owned by the read loop.
+type meter struct {
+	open     atomic.Int32 // server transactions
+	tokens   float64      // request rate
+	at       time.Time
+	urgent   float64 // that of urgent ones
+	urgentAt time.Time
+}
+
+// newConn makes a connection over TLS or TCP.
+func (s *Stack) newConn(side Side, raw net.Conn, over Transport, release func()) *Conn {
+	return s.makeConn(side, raw, over, unmap(raw.RemoteAddr().(*net.TCPAddr).AddrPort()), unmap(raw.LocalAddr().(*net.TCPAddr).AddrPort()), nil, release)
+}
+
+func (s *Stack) makeConn(side Side, raw net.Conn, over Transport, remote, local netip.AddrPort, use *meter, release func()) *Conn {
+	c := &Conn{s: s, flow: s.flows.Add(1), side: side, raw: raw, over: over, release: release, remote: remote, local: local, contact: local, use: use}
 	c.born = time.Now()
-	c.at = c.born
-	c.contact = c.local
+	if use == nil {
+		c.own = meter{tokens: float64(2 * s.o.Limits.UnauthenticatedRate), at: c.born}
+		c.use = &c.own
+	}
 	c.drained = sync.NewCond(&c.mu)
 	return c
 }
@@ -74,6 +88,9 @@ func (c *Conn) Flow() uint64 { return c.flow }
 
 // Side says which side of the box the peer is on.
 func (c *Conn) Side() Side { return c.side }
+
+// Over says how the peer is reached.
+func (c *Conn) Over() Transport { return c.over }
 
 // Remote is the peer's address.
 func (c *Conn) Remote() netip.AddrPort { return c.remote }
@@ -93,7 +110,11 @@ func (c *Conn) Closed() bool {
 
 // PeerCertificate is the peer's verified leaf certificate; nil for a phone without one.
 func (c *Conn) PeerCertificate() *x509.Certificate {
-	cs := c.raw.ConnectionState()
+	t, ok := c.raw.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	cs := t.ConnectionState()
 	if len(cs.PeerCertificates) == 0 {
 		return nil
 	}
@@ -219,7 +240,7 @@ func (c *Conn) Hangup() {
 // flush waits until the queue is written or the connection closed, at the longest the write timeout: a peer that reads
 // a little now and then gets no more.
 func (c *Conn) flush() {
-	cut := time.AfterFunc(c.s.o.Limits.WriteTimeout, func() { c.raw.NetConn().Close() }) // the writer then fails, and closes
+	cut := time.AfterFunc(c.s.o.Limits.WriteTimeout, c.cut) // the writer then fails, and closes
 	defer cut.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -240,6 +261,15 @@ func (c *Conn) hold(n int) bool {
 	return true
 }
 
+// cut closes the socket without a goodbye.
+func (c *Conn) cut() {
+	if t, ok := c.raw.(*tls.Conn); ok {
+		t.NetConn().Close()
+		return
+	}
+	c.raw.Close()
+}
+
 // Close ends the connection and fails its transactions. It is idempotent.
 func (c *Conn) Close() {
 	c.mu.Lock()
@@ -253,7 +283,7 @@ func (c *Conn) Close() {
 	c.drained.Broadcast()
 	c.mu.Unlock()
 	// tls.Conn.Close says goodbye first, for up to 5 s when the peer does not read: cut that short.
-	cut := time.AfterFunc(closeNotifyTimeout, func() { c.raw.NetConn().Close() })
+	cut := time.AfterFunc(closeNotifyTimeout, c.cut)
 	c.raw.Close()
 	cut.Stop()
 	if c.release != nil {
@@ -265,28 +295,29 @@ func (c *Conn) Close() {
 // allow is the token bucket of requests on this connection; only the read loop calls it.
 func (c *Conn) allow(now time.Time) bool {
 	rate, burst := float64(c.s.o.Limits.UnauthenticatedRate), 2.0
-	if c.authenticated.Load() {
+	if c.authenticated.Load() || c.over == UDP { // a device's flows share one meter
 		rate, burst = float64(c.s.o.Limits.AuthenticatedRate), 4.0
 		if c.side == Trunk {
 			rate, burst = 20*rate, 2
 		}
 	}
-	c.tokens = min(burst*rate, c.tokens+now.Sub(c.at).Seconds()*rate)
-	c.at = now
-	if c.tokens < 1 {
+	m := c.use
+	m.tokens = min(burst*rate, m.tokens+now.Sub(m.at).Seconds()*rate)
+	m.at = now
+	if m.tokens < 1 {
 		return false
 	}
-	c.tokens--
+	m.tokens--
 	c.excess = 0
 	return true
 }
 
 // flooding counts what was refused for the rate, and tells when a peer of the access side no longer deserves an answer.
-// A trunk is never cut for it: it carries everybody's calls.
+// A trunk is never cut for it: it carries everybody's calls. Nor is a device on UDP: who floods may only borrow its address.
 func (c *Conn) flooding() bool {
 	c.s.counters.RateLimited.Add(1)
 	c.excess++
-	return c.side == Access && c.excess > mostExcess
+	return c.side == Access && c.over != UDP && c.excess > mostExcess
 }
 
 // mostExcess are the 503s to one connection in a row before it is closed.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -37,6 +38,8 @@ var (
 func (p *pipes) Listen(netip.AddrPort) (net.Listener, error) {
 	return &pipeListener{p.queue, make(chan struct{}), sync.Once{}}, nil
 }
+
+func (p *pipes) ListenPacket(netip.AddrPort) (PacketConn, error) { return nil, errors.ErrUnsupported }
 
 func (p *pipes) Dial(context.Context, netip.Addr, string) (net.Conn, error) {
 	a, b := net.Pipe()

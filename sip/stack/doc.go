@@ -2,6 +2,10 @@
 // that are reused in both directions (RFC 5626, RFC 5923), framing, the parser's guard, and the RFC 3261 §17
 // transactions. It knows nothing of users, calls or modes.
 //
+// Devices that know no TLS are served on UDP or TCP from the addresses that SetPlain names, and only while it names any
+// (plain.go). On UDP a Conn is a device's address and nothing more (datagram.go), and transactions repeat what may be lost
+// (repeat.go). What any other address sends is not parsed.
+//
 // It is the only package that touches sipgo beyond its message types. sipgo's parser and message types serve here;
 // its transport and transactions do not, because the box needs what they lack: the peer's certificate and the
 // connection beside each request, handshake deadlines and connection caps, no buffer held for an idle phone, every

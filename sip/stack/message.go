@@ -25,7 +25,7 @@ func NewBranch() string { return sip.RFC3261BranchMagicCookie + strings.ToLower(
 
 // NewVia is the box's Via for a request on this connection, with a branch of its own.
 func (c *Conn) NewVia() *sip.ViaHeader {
-	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: "TLS",
+	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: c.over.String(),
 		Host: c.contact.Addr().String(), Port: int(c.contact.Port()), Params: sip.NewParams()}
 	via.Params.Add("branch", NewBranch())
 	via.Params.Add("rport", "")

@@ -14,6 +14,16 @@ type Network interface {
 	Listen(addr netip.AddrPort) (net.Listener, error)
 	// Dial connects from a local address, any if it is the zero value.
 	Dial(ctx context.Context, local netip.Addr, remote string) (net.Conn, error)
+	// ListenPacket opens a UDP socket.
+	ListenPacket(addr netip.AddrPort) (PacketConn, error)
+}
+
+// PacketConn is what the stack needs of a *net.UDPConn.
+type PacketConn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	LocalAddr() net.Addr
+	Close() error
 }
 
 // ipFreeBind lets a listener be there before its address is (ip(7), IP_FREEBIND): a cable that is plugged in late, or an
@@ -24,10 +34,32 @@ const ipFreeBind = 15
 type machine struct{ dscp int }
 
 func (m machine) Listen(addr netip.AddrPort) (net.Listener, error) {
+	lc := m.config(map[int]int{ipFreeBind: 1})
+	return lc.Listen(context.Background(), "tcp4", addr.String())
+}
+
+// ListenPacket lets datagrams be fragmented: a message to a device that knows nothing but UDP has no other way
+// (RFC 3261 §18.1.1 would have TCP above 1300 bytes), and on the LAN fragments arrive.
+func (m machine) ListenPacket(addr netip.AddrPort) (PacketConn, error) {
+	lc := m.config(map[int]int{ipFreeBind: 1, syscall.IP_MTU_DISCOVER: syscall.IP_PMTUDISC_DONT})
+	p, err := lc.ListenPacket(context.Background(), "udp4", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return p.(*net.UDPConn), nil
+}
+
+// config marks a listener's packets and sets IP options.
+func (m machine) config(options map[int]int) net.ListenConfig {
 	mark := dscpControl(m.dscp)
-	lc := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
+	return net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
 		var err error
-		if e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipFreeBind, 1) }); e != nil || err != nil {
+		e := c.Control(func(fd uintptr) {
+			for option, value := range options {
+				err = errors.Join(err, syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, option, value))
+			}
+		})
+		if e != nil || err != nil {
 			return errors.Join(e, err)
 		}
 		if mark == nil {
@@ -35,7 +67,6 @@ func (m machine) Listen(addr netip.AddrPort) (net.Listener, error) {
 		}
 		return mark(network, address, c)
 	}}
-	return lc.Listen(context.Background(), "tcp4", addr.String())
 }
 
 func (m machine) Dial(ctx context.Context, local netip.Addr, remote string) (net.Conn, error) {

@@ -117,9 +117,9 @@ func (c *Conn) framingLost(head []byte, err error) {
 	c.flush()
 	// A socket that is closed with input unread resets the connection, and the answer with it: take in what was under way.
 	// A timer, not a read deadline: a handler that authenticates the peer just now would lift that.
-	cut := time.AfterFunc(lingerTime, func() { c.raw.NetConn().Close() })
+	cut := time.AfterFunc(lingerTime, c.cut)
 	defer cut.Stop()
-	if c.raw.CloseWrite() == nil {
+	if half, ok := c.raw.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		io.CopyN(io.Discard, c.raw, 4*(maxHeader+maxBody))
 	}
 }

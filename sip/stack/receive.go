@@ -21,6 +21,11 @@ func (c *Conn) receive(raw []byte) bool {
 		}
 		return c.allow(time.Now()) // garbage counts against the rate; a stream of it ends the connection
 	}
+	return c.handle(m)
+}
+
+// handle takes one parsed message; false ends the connection.
+func (c *Conn) handle(m sip.Message) bool {
 	switch m := m.(type) {
 	case *sip.Response:
 		c.s.counters.Responses.Add(1)
@@ -56,6 +61,9 @@ func (c *Conn) request(r *sip.Request) bool {
 		if !c.allowRequest(r, time.Now()) {
 			return !c.flooding() // an ACK has no answer
 		}
+		if t := c.s.servers.find(c.serverKey(r, sip.INVITE)); t != nil && t.confirm() {
+			return true
+		}
 		if c.s.o.OnAck != nil {
 			c.s.o.OnAck(c, r)
 		}
@@ -76,13 +84,17 @@ func (c *Conn) request(r *sip.Request) bool {
 	}
 	t := &ServerTx{conn: c, req: r, key: key, tag: NewTag()}
 	lim := &c.s.o.Limits
-	dup, full := c.s.servers.add(t, lim.ServerTransactions, lim.TransactionsPerConn)
+	perConn := lim.TransactionsPerConn
+	if c.over == UDP {
+		perConn = min(perConn, transactionsPerDevice)
+	}
+	dup, full := c.s.servers.add(t, lim.ServerTransactions, perConn)
 	if full && c.isUrgent(r) {
-		dup, full = c.s.servers.add(t, lim.ServerTransactions+spareTransactions, lim.TransactionsPerConn+sparePerConn)
+		dup, full = c.s.servers.add(t, lim.ServerTransactions+spareTransactions, perConn+sparePerConn)
 	}
 	switch {
-	case dup:
-		// A retransmission over TLS is a phone's mistake; the first is being handled.
+	case dup != nil:
+		dup.repeated() // over TLS a phone's mistake; the first is being handled
 		return true
 	case full:
 		c.s.counters.RateLimited.Add(1)

@@ -6,9 +6,9 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// ServerTx is a server transaction (RFC 3261 §17.2). Every transport here is reliable, so it ends with its final
+// ServerTx is a server transaction (RFC 3261 §17.2). Over TLS and TCP, which lose nothing, it ends with its final
 // response: there is nothing to retransmit, the ACK of a refusal needs no state, and a 2xx belongs to the layer above
-// (§13.3.1.4). A flood of requests that are refused at once therefore leaves nothing behind.
+// (§13.3.1.4). A flood of requests that are refused at once therefore leaves nothing behind. Over UDP it lingers (repeat.go).
 type ServerTx struct {
 	conn *Conn
 	req  *sip.Request
@@ -20,6 +20,7 @@ type ServerTx struct {
 	cancelled bool
 	onCancel  func()
 	onGone    func()
+	lingering // over UDP
 }
 
 // Past is a transaction of the program's last life: it has had its final response, whatever is sent in it is dropped, and
@@ -64,11 +65,16 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 		t.onCancel, t.onGone = nil, nil
 	}
 	final := t.final
+	raw := []byte(res.String())
+	lingers := t.conn.over == UDP
+	if lingers {
+		t.sent(res, raw)
+	}
 	t.mu.Unlock()
-	if final {
+	if final && !lingers {
 		t.conn.s.servers.remove(t)
 	}
-	return t.conn.Write(res)
+	return t.conn.write(raw)
 }
 
 // Answered tells whether a final response was sent.
@@ -131,19 +137,19 @@ func (s *serverTxs) find(key string) *ServerTx {
 	return s.m[key]
 }
 
-// add returns false when the transaction exists already (a retransmission) or there are too many.
-func (s *serverTxs) add(t *ServerTx, most, perConn int) (dup, full bool) {
+// add returns the transaction that exists already (this is a retransmission), or says that there are too many.
+func (s *serverTxs) add(t *ServerTx, most, perConn int) (dup *ServerTx, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m[t.key] != nil {
-		return true, false
+	if had := s.m[t.key]; had != nil {
+		return had, false
 	}
-	if len(s.m) >= most || int(t.conn.open.Load()) >= perConn {
-		return false, true
+	if len(s.m) >= most || int(t.conn.use.open.Load()) >= perConn {
+		return nil, true
 	}
 	s.m[t.key] = t
-	t.conn.open.Add(1)
-	return false, false
+	t.conn.use.open.Add(1)
+	return nil, false
 }
 
 func (s *serverTxs) remove(t *ServerTx) {
@@ -151,13 +157,13 @@ func (s *serverTxs) remove(t *ServerTx) {
 	defer s.mu.Unlock()
 	if s.m[t.key] == t {
 		delete(s.m, t.key)
-		t.conn.open.Add(-1)
+		t.conn.use.open.Add(-1)
 	}
 }
 
 // dropConn ends the transactions of a lost connection and tells their owners.
 func (s *serverTxs) dropConn(c *Conn) {
-	if c.open.Load() == 0 {
+	if c.use.open.Load() == 0 {
 		return
 	}
 	var gone []func()
@@ -167,12 +173,13 @@ func (s *serverTxs) dropConn(c *Conn) {
 			continue
 		}
 		delete(s.m, k)
-		c.open.Add(-1)
+		c.use.open.Add(-1)
 		t.mu.Lock()
 		if t.onGone != nil {
 			gone = append(gone, t.onGone)
 		}
 		t.onCancel, t.onGone = nil, nil
+		t.quiet()
 		t.mu.Unlock()
 	}
 	s.mu.Unlock()

@@ -32,6 +32,19 @@ func (s Side) String() string {
 	return "access"
 }
 
+// Transport says how a peer is reached (RFC 3261 §18).
+type Transport uint8
+
+// The transports. All but TLS are for the devices of SetPlain alone.
+const (
+	TLS Transport = iota
+	TCP
+	UDP
+)
+
+// String is the transport's name in a Via.
+func (t Transport) String() string { return [...]string{"TLS", "TCP", "UDP"}[t] }
+
 // Options of a Stack. Handlers must be set before Run; they are called concurrently.
 type Options struct {
 	Log *slog.Logger
@@ -145,6 +158,7 @@ type Stack struct {
 
 	clients clientTxs
 	servers serverTxs
+	plain   plain
 
 	counters Counters
 	logged   [3]atomic.Int64 // when an event was last logged, Unix nanoseconds
@@ -158,6 +172,7 @@ type Counters struct {
 	Accepted, RefusedConns, HandshakeFailures, Unauthorized atomic.Uint64
 	Requests, Responses, Malformed, RateLimited, Overflows  atomic.Uint64
 	StrayResponses, SlowMessages                            atomic.Uint64
+	Foreign                                                 atomic.Uint64 // datagrams and plain connections of addresses that the site does not name
 }
 
 // New makes a stack; nothing listens before Run.
@@ -173,6 +188,7 @@ func New(o Options) *Stack {
 	s := &Stack{o: o, log: o.Log, conns: make(map[uint64]*Conn)}
 	s.clients.init()
 	s.servers.init()
+	s.plain.init(s)
 	return s
 }
 
@@ -229,6 +245,11 @@ func (s *Stack) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		go func() { errs <- l.serve(ctx) }()
 	}
+	plainEnded := make(chan struct{})
+	go func() {
+		defer close(plainEnded)
+		s.plain.keep(ctx)
+	}()
 	var err error
 	ended := 0
 	select {
@@ -244,6 +265,7 @@ func (s *Stack) Run(ctx context.Context) error {
 	for ; ended < len(s.listeners); ended++ {
 		<-errs
 	}
+	<-plainEnded
 	s.clients.failAll(ErrStopped)
 	for _, c := range s.Conns() {
 		s.wg.Go(c.Close) // at the same time: a peer that does not read holds each up for closeNotifyTimeout
@@ -292,7 +314,7 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config, with any
 		raw.Close()
 		return nil, fmt.Errorf("TLS with %s: %w", addr, err)
 	}
-	c := s.newConn(Trunk, t, nil)
+	c := s.newConn(Trunk, t, TLS, nil)
 	switch {
 	case contact.IsValid() && contact.Addr().IsUnspecified():
 		c.contact = netip.AddrPortFrom(c.local.Addr(), contact.Port())
@@ -309,7 +331,7 @@ func (s *Stack) Dial(ctx context.Context, addr string, cfg *tls.Config, with any
 	return c, nil
 }
 
-// start registers the connection and runs its read loop.
+// start registers the connection and runs its read loop; a flow on UDP has none of its own.
 func (s *Stack) start(c *Conn) bool {
 	s.mu.Lock()
 	if s.closing.Load() {
@@ -318,6 +340,10 @@ func (s *Stack) start(c *Conn) bool {
 		return false
 	}
 	s.conns[c.flow] = c
+	if c.over == UDP {
+		s.mu.Unlock()
+		return true
+	}
 	s.wg.Add(1)
 	s.mu.Unlock()
 	go func() {

@@ -36,19 +36,20 @@ func (c *Conn) isUrgent(r *sip.Request) bool { return c.s.o.Urgent != nil && c.s
 // allowUrgent is the token bucket of urgent requests; only the read loop calls it.
 func (c *Conn) allowUrgent(now time.Time) bool {
 	rate := float64(c.s.o.Limits.UnauthenticatedRate)
-	if c.authenticated.Load() {
+	if c.authenticated.Load() || c.over == UDP {
 		rate = float64(c.s.o.Limits.AuthenticatedRate)
 	}
-	if c.urgentAt.IsZero() {
-		c.urgent = 2 * rate
+	m := c.use
+	if m.urgentAt.IsZero() {
+		m.urgent = 2 * rate
 	} else {
-		c.urgent = min(2*rate, c.urgent+now.Sub(c.urgentAt).Seconds()*rate)
+		m.urgent = min(2*rate, m.urgent+now.Sub(m.urgentAt).Seconds()*rate)
 	}
-	c.urgentAt = now
-	if c.urgent < 1 {
+	m.urgentAt = now
+	if m.urgent < 1 {
 		return false
 	}
-	c.urgent--
+	m.urgent--
 	c.excess = 0
 	return true
 }
@@ -72,10 +73,16 @@ func (c *Conn) SendUrgent(req *sip.Request, on func(*sip.Response, error)) (*Cli
 // TrunkConnections bounds those of the trunk's listener: SBCs, and what knocks there without a certificate.
 const TrunkConnections = 256
 
+// PlainConnections bounds those of devices on TCP without TLS.
+const PlainConnections = 256
+
 // most is how many connections the listener may have.
 func (l *listener) most() int {
 	if l.side == Trunk {
 		return min(l.s.o.Limits.Connections, TrunkConnections)
+	}
+	if l.allowed != nil {
+		return min(l.s.o.Limits.Connections, PlainConnections)
 	}
 	return l.s.o.Limits.Connections
 }
