@@ -236,6 +236,7 @@ func (b *Box) Run(ctx context.Context) error {
 	under("settings", b.followSettings)
 	under("own name", b.answerForName)
 	b.resumeEmergencies(b.restoreDialogs())
+	b.gatewaysBack()
 	under("security desk", b.desk.run)
 	under("codecs of phones", b.codecs.run)
 	under("emergency records", func(ctx context.Context) error { return b.journal.Follow(ctx, onCard, b.emergencyToCard) })

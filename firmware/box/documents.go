@@ -79,6 +79,7 @@ func (b *Box) adopt(s *site.Site) {
 	o := s.Doc().Options
 	longest := time.Duration(o.MaxExpires) * time.Second
 	b.registrar.Limit(time.Duration(o.MinExpires)*time.Second, longest, longest, o.MaxContacts)
+	b.openGateways(s)
 	b.trunks.Update(s.Doc().Trunks)
 	b.recheckTrunks()
 	for _, x := range b.registrar.All(time.Now()) { // who left the document leaves the box

@@ -111,6 +111,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	total("connections_refused", "Connections over a cap or a rate.", sc.RefusedConns.Load())
 	total("handshakes_failed", "TLS handshakes that failed.", sc.HandshakeFailures.Load())
 	total("trunk_strangers", "Trunk connections whose certificate belongs to no trunk.", sc.Unauthorized.Load())
+	total("sip_foreign", "Datagrams and connections without TLS that no device of the site document sent.", sc.Foreign.Load())
 	total("sip_requests", "SIP requests received.", sc.Requests.Load())
 	total("sip_malformed", "Messages refused as malformed.", sc.Malformed.Load())
 	total("sip_slow_messages", "Messages that were not complete in time.", sc.SlowMessages.Load())

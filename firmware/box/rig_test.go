@@ -83,12 +83,20 @@ func (loopback) Dial(ctx context.Context, local netip.Addr, remote string) (net.
 	return d.DialContext(ctx, "tcp4", remote)
 }
 
+func (loopback) ListenPacket(a netip.AddrPort) (stack.PacketConn, error) {
+	return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(a))
+}
+
 func (l loopback) dial(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error) {
 	return l.Dial(ctx, local, remote.String())
 }
 
 // inMemory is a network where each address has a distance of its own, so that no two things happen at the same time.
 type inMemory struct{ *memnet.Net }
+
+func (inMemory) ListenPacket(netip.AddrPort) (stack.PacketConn, error) {
+	return nil, errors.ErrUnsupported
+}
 
 func (n inMemory) Dial(ctx context.Context, local netip.Addr, remote string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(remote)

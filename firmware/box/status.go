@@ -50,6 +50,7 @@ func (b *Box) Status() control.Status {
 	s.Alarms = append(s.Alarms, b.storage...)
 	s.Alarms = append(s.Alarms, machineAlarms(netcfg.Dir, b.listeners(), now)...)
 	s.Alarms = append(s.Alarms, b.boardAlarms()...)
+	s.Alarms = append(s.Alarms, b.gatewayAlarms()...)
 	if s.Alarms == nil {
 		s.Alarms = []string{} // a list in JSON too
 	}

@@ -27,11 +27,10 @@ func (r *reader) checkListeners(c *Config) {
 	listeners := []struct {
 		key string
 		at  netip.AddrPort
-	}{{"phones.listen", c.Phones.Listen}, {"trunk.listen", c.Trunk.Listen}, {"metrics.listen", c.Metrics}, {"admin.listen", c.Admin.Listen}}
+	}{{"phones.listen", c.Phones.Listen}, {"phones.gateways", c.Phones.Gateways}, {"trunk.listen", c.Trunk.Listen}, {"metrics.listen", c.Metrics}, {"admin.listen", c.Admin.Listen}}
 	for i, a := range listeners {
 		for _, b := range listeners[i+1:] {
-			overlap := a.at.Addr() == b.at.Addr() || a.at.Addr().IsUnspecified() || b.at.Addr().IsUnspecified()
-			if a.at.IsValid() && b.at.IsValid() && a.at.Port() == b.at.Port() && overlap {
+			if collide(a.at, b.at) {
 				r.fail(b.key, fmt.Sprintf("%s is taken by %s (%s)", b.at, a.key, a.at), "write another port or address")
 			}
 		}
@@ -50,6 +49,21 @@ func (r *reader) checkListeners(c *Config) {
 			r.fail(side.section+".media_address", "is missing, and "+side.section+".listen names no address", `write the address where media goes, such as "10.0.0.5"`)
 		}
 	}
+}
+
+// collide reports whether two listeners want the same port of the same address.
+func collide(a, b netip.AddrPort) bool {
+	overlap := a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
+	return a.IsValid() && b.IsValid() && a.Port() == b.Port() && overlap
+}
+
+// freePort is where gateways are served if the file does not say: 5060, or the next even port that nothing else has.
+func freePort(c *Config) netip.AddrPort {
+	at := netip.AddrPortFrom(c.Phones.Listen.Addr(), 5060)
+	for collide(at, c.Phones.Listen) || collide(at, c.Trunk.Listen) || collide(at, c.Metrics) || collide(at, c.Admin.Listen) {
+		at = netip.AddrPortFrom(at.Addr(), at.Port()+2)
+	}
+	return at
 }
 
 func (r *reader) checkMedia(c *Config) {

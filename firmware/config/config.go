@@ -45,6 +45,7 @@ type Phones struct {
 	Listen         netip.AddrPort // TLS; IPv4 only
 	Certificate    string         // PEM file: leaf and chain
 	Key            string         // PEM file
+	Gateways       netip.AddrPort // UDP and TCP, for devices that the site document names (default: the address of Listen, port 5060)
 	MaxConnections int            // default 12000
 	MediaAddress   netip.Addr     // default: the address of Listen
 }

@@ -62,6 +62,7 @@ func (r *reader) config() *Config {
 		},
 		Phones: Phones{
 			Listen:         r.addrPort("phones.listen", "10.0.0.5:5061"),
+			Gateways:       r.addrPort("phones.gateways", "10.0.0.5:5060"),
 			Certificate:    r.text("phones.certificate", ""),
 			Key:            r.text("phones.key", ""),
 			MaxConnections: r.integer("phones.max_connections", 12000, 10, 100000),
@@ -130,6 +131,9 @@ func (r *reader) config() *Config {
 		if v == nil {
 			c.Metrics = defaultMetrics
 		}
+	}
+	if _, given := r.value("phones.gateways"); !given && c.Phones.Listen.IsValid() {
+		c.Phones.Gateways = freePort(c)
 	}
 	if !c.Phones.MediaAddress.IsValid() {
 		c.Phones.MediaAddress = c.Phones.Listen.Addr()

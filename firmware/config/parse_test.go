@@ -64,7 +64,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 	want := &Config{
 		Name: "holdfast", DataDir: "/var/lib/holdfast", RunDir: "/run/holdfast",
 		Log: Log{"info", "text"},
-		Phones: Phones{netip.MustParseAddrPort("10.0.0.5:5061"), "p.pem", "p.key", 12000,
+		Phones: Phones{netip.MustParseAddrPort("10.0.0.5:5061"), "p.pem", "p.key", netip.MustParseAddrPort("10.0.0.5:5060"), 12000,
 			netip.MustParseAddr("10.0.0.5")},
 		Trunk: TrunkSide{netip.MustParseAddrPort("10.0.0.5:5062"), "t.pem", "t.key", "r.pem",
 			netip.MustParseAddr("10.0.0.5")},
@@ -83,6 +83,25 @@ func TestMinimalGetsDefaults(t *testing.T) {
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+}
+
+// TestGatewaysPort: where nothing is said gateways get a port that nothing else has; a file that was good stays good.
+func TestGatewaysPort(t *testing.T) {
+	for _, c := range []struct{ phones, trunk, want string }{
+		{"10.0.0.5:5061", "10.0.0.5:5062", "10.0.0.5:5060"},
+		{"10.0.0.5:5060", "10.0.0.5:5061", "10.0.0.5:5062"},
+		{"10.0.0.5:5062", "10.0.0.5:5060", "10.0.0.5:5064"},
+		{"10.0.0.5:5061", "10.0.1.5:5060", "10.0.0.5:5060"},
+		{"10.0.0.5:5061", "0.0.0.0:5060\"\nmedia_address = \"10.0.1.5", "10.0.0.5:5062"},
+	} {
+		text := strings.Replace(strings.Replace(minimal, "10.0.0.5:5062", "T", 1), "10.0.0.5:5061", c.phones, 1)
+		cfg, err := Parse("x", []byte(strings.Replace(text, "\"T\"", "\""+c.trunk+"\"", 1)))
+		if err != nil {
+			t.Errorf("%v: %v", c, err)
+		} else if got := cfg.Phones.Gateways.String(); got != c.want {
+			t.Errorf("%v: %s", c, got)
+		}
 	}
 }
 
@@ -182,6 +201,9 @@ func TestFaults(t *testing.T) {
 		"no trunk at all": {strings.Split(minimal, "[trunk]")[0] + "[[cloud.zone]]\nname='a'\naddress='a.example:5061'\n[site]\nfile='s'\nallow_unsigned=true\n",
 			[]string{"holdfast.toml: trunk.listen: is missing"}},
 		"listeners clash":         {with(`listen = "10.0.0.5:5062"`, "listen = \"10.0.0.5:5061\"\n"), []string{`:6: trunk.listen: 10.0.0.5:5061 is taken by phones.listen (10.0.0.5:5061)`}},
+		"gateways clash":          {with(listen, listen+"\ngateways = \"10.0.0.5:5062\"\n"), []string{`:7: trunk.listen: 10.0.0.5:5062 is taken by phones.gateways (10.0.0.5:5062)`}},
+		"gateways on phones":      {with(listen, listen+"\ngateways = \"10.0.0.5:5061\"\n"), []string{`:3: phones.gateways: 10.0.0.5:5061 is taken by phones.listen`}},
+		"gateways on IPv6":        {with(listen, listen+"\ngateways = \"[::1]:5060\"\n"), []string{`:3: phones.gateways: "[::1]:5060" is IPv6`}},
 		"metrics clash":           {with(`listen = "10.0.0.5:5062"`, "listen = \"127.0.0.1:9464\"\n"), []string{`metrics.listen: 127.0.0.1:9464 is taken by trunk.listen`}},
 		"listen everywhere":       {with(listen, "listen = \"0.0.0.0:5061\"\n"), []string{`phones.media_address: is missing, and phones.listen names no address`}},
 		"everywhere clashes":      {with(listen, "listen = \"0.0.0.0:5062\"\nmedia_address = \"10.0.0.5\"\n"), []string{`:7: trunk.listen: 10.0.0.5:5062 is taken by phones.listen`}},

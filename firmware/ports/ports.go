@@ -52,6 +52,7 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 	add(Flow{ID: "phones.media.back", From: "box", To: "phones", Source: c.Phones.MediaAddress.String(), Address: "any", Protocol: "udp", Ports: "any",
 		What: "SRTP and SRTCP: audio, to the ports that the phones name", Setting: "media.port_min, media.port_max (source ports)", Needed: Outage})
 	if doc != nil {
+		out = append(out, gateways(c, doc)...)
 		for _, t := range doc.Trunks {
 			h, p := split(t.Address, "5061")
 			add(Flow{ID: "trunk." + t.ID + ".out", From: "box", To: "SBC " + t.ID, Source: trunk, Address: h, Protocol: "tcp", Ports: p,
@@ -109,6 +110,33 @@ func Table(c *config.Config, doc *site.Document) []Flow {
 		add(Flow{ID: "time." + s, From: "box", To: "time server", Source: phones, Address: s, Protocol: "udp", Ports: "123", What: "SNTP: the time", Setting: "time.servers, network.gateway", Needed: Always})
 	}
 	return append(out, local(c)...)
+}
+
+// gateways are the devices of the site document that speak SIP without TLS, or audio without SRTP.
+func gateways(c *config.Config, doc *site.Document) (out []Flow) {
+	at, media := c.Phones.Gateways, c.Phones.MediaAddress.String()
+	pairs := fmt.Sprintf("%d-%d", c.Media.PortMin, c.Media.PortMax)
+	for _, d := range doc.Devices {
+		who, id := "gateway "+d.ID, "gateway."+d.ID
+		if d.Transport == "udp" || d.Transport == "tcp" {
+			f := Flow{ID: id + ".sip", From: who, To: "box", Source: d.Address, Address: host(at), Protocol: d.Transport, Ports: port(at), Inbound: true,
+				What: "SIP without TLS: registration and calls, from this address alone", Setting: "site document, devices; phones.gateways", Needed: Always}
+			if d.Transport == "tcp" {
+				f.Endpoint = at.String()
+			} else {
+				out = append(out, Flow{ID: id + ".sip.back", From: "box", To: who, Source: host(at), Address: d.Address, Protocol: "udp", Ports: "any",
+					What: "SIP without TLS: calls, to the ports that the gateway registers from", Setting: "phones.gateways (source port)", Needed: Always})
+			}
+			out = append(out, f)
+		}
+		if d.PlainRTP {
+			out = append(out, Flow{ID: id + ".media", From: who, To: "box", Source: d.Address, Address: media, Protocol: "udp", Ports: pairs, Inbound: true,
+				What: "RTP and RTCP, not encrypted: audio", Setting: "media.port_min, media.port_max", Needed: Always},
+				Flow{ID: id + ".media.back", From: "box", To: who, Source: media, Address: d.Address, Protocol: "udp", Ports: "any",
+					What: "RTP and RTCP, not encrypted: audio, to the ports that the gateway names", Setting: "media.port_min, media.port_max (source ports)", Needed: Always})
+		}
+	}
+	return out
 }
 
 // local are the flows that no firewall sees.

@@ -12,7 +12,7 @@ import (
 const document = `{"version": 1, "serial": 7,
   "site": {"id": "s", "name": "Branch", "domain": "branch.example.com", "timezone": "UTC", "main_number": "+12175551000"},
   "dial_plan": {"country": "US"}, "emergency": {}, "users": [],
-  "devices": [{"id": "fax", "transport": "udp", "address": "10.0.0.77", "plain_rtp": true}],
+  "devices": [{"id": "fax", "transport": "udp", "address": "10.0.0.77", "plain_rtp": true}, {"id": "door", "transport": "tcp", "address": "10.0.0.78"}],
   "trunks": [{"id": "sbc1", "address": "10.0.1.60:5061", "tls_name": "sbc.example.com"}, {"id": "sbc2", "address": "sbc2.example.com:5071", "tls_name": "sbc2.example.com"}]}`
 
 func settings(t *testing.T) (*config.Config, *site.Document) {
@@ -33,22 +33,27 @@ func TestTable(t *testing.T) {
 	c, doc := settings(t)
 	flows := Table(c, doc)
 	for id, want := range map[string]Flow{
-		"phones.sip":       {Protocol: "tcp", Source: "any", Address: "10.0.0.5", Ports: "5061", Inbound: true, Endpoint: "10.0.0.5:5061"},
-		"phones.media":     {Protocol: "udp", Source: "any", Address: "10.0.0.5", Ports: "20000-29999", Inbound: true},
-		"trunk.sbc1.out":   {Protocol: "tcp", Source: "10.0.1.5", Address: "10.0.1.60", Ports: "5061", Endpoint: "10.0.1.60:5061"},
-		"trunk.sbc1.in":    {Protocol: "tcp", Source: "10.0.1.60", Address: "10.0.1.5", Ports: "5061", Inbound: true},
-		"trunk.sbc2.out":   {Protocol: "tcp", Source: "10.0.1.5", Address: "sbc2.example.com", Ports: "5071", Endpoint: "sbc2.example.com:5071"},
-		"cloud.east":       {Protocol: "tcp", Source: "10.0.0.5", Address: "zone1.phones.example.com", Ports: "5061", Endpoint: "zone1.phones.example.com:5061"},
-		"cloud.https":      {Protocol: "tcp", Source: "10.0.0.5", Address: "phones.example.com", Ports: "443", Endpoint: "phones.example.com:443"},
-		"admin":            {Protocol: "tcp", Source: "any", Address: "10.0.0.5", Ports: "8443", Inbound: true, Endpoint: "10.0.0.5:8443"},
-		"ownname":          {Protocol: "udp", Source: "any", Address: "10.0.0.5", Ports: "53", Inbound: true},
-		"portal":           {Protocol: "tcp", Source: "10.0.0.5", Address: "portal.example.com", Ports: "443", Endpoint: "portal.example.com:443"},
-		"webhook":          {Protocol: "tcp", Source: "10.0.0.5", Address: "alerts.example.com", Ports: "443", Endpoint: "alerts.example.com:443"},
-		"dns.10.0.0.2":     {Protocol: "udp+tcp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "53", Endpoint: "10.0.0.2:53"},
-		"time.10.0.0.1":    {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.1", Ports: "123"},
-		"time.10.0.0.2":    {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "123"},
-		"metrics":          {Protocol: "tcp", Source: "127.0.0.1", Address: "127.0.0.1", Ports: "9464", Inbound: true, Local: true, Endpoint: "127.0.0.1:9464"},
-		"trunk.sbc1.media": {Protocol: "udp", Source: "10.0.1.60 or its media address", Address: "10.0.1.5", Ports: "20000-29999", Inbound: true},
+		"phones.sip":             {Protocol: "tcp", Source: "any", Address: "10.0.0.5", Ports: "5061", Inbound: true, Endpoint: "10.0.0.5:5061"},
+		"phones.media":           {Protocol: "udp", Source: "any", Address: "10.0.0.5", Ports: "20000-29999", Inbound: true},
+		"trunk.sbc1.out":         {Protocol: "tcp", Source: "10.0.1.5", Address: "10.0.1.60", Ports: "5061", Endpoint: "10.0.1.60:5061"},
+		"trunk.sbc1.in":          {Protocol: "tcp", Source: "10.0.1.60", Address: "10.0.1.5", Ports: "5061", Inbound: true},
+		"trunk.sbc2.out":         {Protocol: "tcp", Source: "10.0.1.5", Address: "sbc2.example.com", Ports: "5071", Endpoint: "sbc2.example.com:5071"},
+		"cloud.east":             {Protocol: "tcp", Source: "10.0.0.5", Address: "zone1.phones.example.com", Ports: "5061", Endpoint: "zone1.phones.example.com:5061"},
+		"cloud.https":            {Protocol: "tcp", Source: "10.0.0.5", Address: "phones.example.com", Ports: "443", Endpoint: "phones.example.com:443"},
+		"admin":                  {Protocol: "tcp", Source: "any", Address: "10.0.0.5", Ports: "8443", Inbound: true, Endpoint: "10.0.0.5:8443"},
+		"ownname":                {Protocol: "udp", Source: "any", Address: "10.0.0.5", Ports: "53", Inbound: true},
+		"portal":                 {Protocol: "tcp", Source: "10.0.0.5", Address: "portal.example.com", Ports: "443", Endpoint: "portal.example.com:443"},
+		"webhook":                {Protocol: "tcp", Source: "10.0.0.5", Address: "alerts.example.com", Ports: "443", Endpoint: "alerts.example.com:443"},
+		"dns.10.0.0.2":           {Protocol: "udp+tcp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "53", Endpoint: "10.0.0.2:53"},
+		"time.10.0.0.1":          {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.1", Ports: "123"},
+		"time.10.0.0.2":          {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.2", Ports: "123"},
+		"metrics":                {Protocol: "tcp", Source: "127.0.0.1", Address: "127.0.0.1", Ports: "9464", Inbound: true, Local: true, Endpoint: "127.0.0.1:9464"},
+		"trunk.sbc1.media":       {Protocol: "udp", Source: "10.0.1.60 or its media address", Address: "10.0.1.5", Ports: "20000-29999", Inbound: true},
+		"gateway.fax.sip":        {Protocol: "udp", Source: "10.0.0.77", Address: "10.0.0.5", Ports: "5060", Inbound: true},
+		"gateway.fax.sip.back":   {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.77", Ports: "any"},
+		"gateway.fax.media":      {Protocol: "udp", Source: "10.0.0.77", Address: "10.0.0.5", Ports: "20000-29999", Inbound: true},
+		"gateway.fax.media.back": {Protocol: "udp", Source: "10.0.0.5", Address: "10.0.0.77", Ports: "any"},
+		"gateway.door.sip":       {Protocol: "tcp", Source: "10.0.0.78", Address: "10.0.0.5", Ports: "5060", Inbound: true, Endpoint: "10.0.0.5:5060"},
 	} {
 		i := slices.IndexFunc(flows, func(f Flow) bool { return f.ID == id })
 		if i < 0 {

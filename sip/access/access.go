@@ -1,5 +1,5 @@
 // Package access is the phones' door: it authenticates requests (Digest, RFC 8760, or the connection that has
-// authenticated before) and answers REGISTER (RFC 3261 §10, RFC 5626). The bindings themselves are sip/registrar's, the
+// authenticated before; over UDP that counts for emergency calls alone) and answers REGISTER (RFC 3261 §10, RFC 5626). The bindings themselves are sip/registrar's, the
 // passwords sip/site's; whether phones are taken in at all, the mode says through a Gate.
 package access
 
@@ -112,6 +112,14 @@ func prove(c *stack.Conn, u *site.User) {
 	c.SetAuthenticated()
 }
 
+// Recall takes as proven that a user's phone is on a flow over UDP: it has registered in the program's last life, and its
+// address is all that a flow there is.
+func (s *Server) Recall(c *stack.Conn, userID string) {
+	if u, ok := s.o.Site().UserByID(userID); ok {
+		prove(c, u)
+	}
+}
+
 // with adds a user, who may take the place of another. The map is replaced, never changed: readers hold no lock.
 func (id *identity) with(u *site.User) *identity {
 	next := &identity{users: map[string]string{u.ID: proof(u)}}
@@ -173,7 +181,7 @@ func claimed(st *site.Site, name string) (*site.User, bool) {
 func (s *Server) check(tx *stack.ServerTx, st *site.Site, name, header string) (*site.User, bool) {
 	req := tx.Request()
 	user, known := claimed(st, name)
-	if known && proven(tx.Conn(), user) {
+	if known && proven(tx.Conn(), user) && tx.Conn().Over() != stack.UDP { // anybody can write a datagram in a gateway's name
 		return user, true
 	}
 	d := s.digest(st.Doc().Site.Domain)

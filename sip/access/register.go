@@ -42,7 +42,9 @@ func (s *Server) Register(tx *stack.ServerTx) {
 		tx.Reply(400, "Bad Contact")
 		return
 	}
-	q.Brief = !gate.Open || leftOut // it stays for its call only, and is to ask again soon after
+	// Whoever stays for its call only is to ask again soon after; so is a gateway on UDP, which sees no connection fall when the
+	// cloud is back or the box has gone.
+	q.Brief = !gate.Open || leftOut || tx.Conn().Over() == stack.UDP
 	now := time.Now()
 	bindings, err := s.o.Registrar.Register(now, q)
 	if err != nil {

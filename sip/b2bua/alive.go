@@ -118,7 +118,7 @@ func (l *leg) strangersConn() *stack.Conn {
 	}
 	var back *stack.Conn
 	for _, c := range l.call.agent.o.Stack.Conns() {
-		if c.Side() != stack.Access || c.Remote().Addr() != l.source || c.Flow() <= l.flow.Load() || c.Authenticated() || c.Closed() || l.call.agent.callsForHelp(c) {
+		if c.Side() != stack.Access || c.Remote().Addr() != l.source || c.Flow() <= l.flow.Load() || c.Authenticated() || c.Closed() || l.call.agent.callsForHelp(c, nil) {
 			continue
 		}
 		if back != nil {

@@ -18,9 +18,7 @@ func (c *Call) begin() {
 		c.caller.identify() // so it is found again on another connection, and by a callback
 		c.caller.learn(c.invite.Request())
 		c.caller.shown = c.callerShown()
-		if dev, ok := c.site.DeviceByAddress(c.invite.Conn().Remote().Addr()); ok && dev.PlainRTP {
-			c.caller.plainOK = true
-		}
+		c.caller.plainOK = c.caller.plainDevice()
 	})
 	c.agent.addLeg(c.caller)
 	if c.caller.trunk != nil {

@@ -46,7 +46,7 @@ func (c *Call) ringPhones(u *site.User, id route.CallerID, only func(instance, b
 		if !ok || conn.Closed() {
 			continue
 		}
-		if !c.emergency && c.agent.callsForHelp(conn) {
+		if !c.emergency && c.agent.callsForHelp(conn, u) {
 			c.refusal = refusal{status: 486, reason: "Busy Here"}
 			continue
 		}
@@ -101,9 +101,6 @@ func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Ur
 		return err
 	}
 	l.user, l.instance, l.binding = u, instance, binding
-	if dev, ok := c.site.DeviceByAddress(conn.Remote().Addr()); ok && dev.PlainRTP {
-		l.plainOK = true
-	}
 	domain := c.site.Doc().Site.Domain
 	to := sip.Uri{Scheme: "sip", User: target.User, Host: domain}
 	if u != nil {
@@ -125,6 +122,7 @@ func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Ur
 // sendInvite offers media to the branch and sends its INVITE.
 func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error {
 	l.use(conn)
+	l.plainOK = l.plainDevice()
 	c.lend(l)
 	body, err := l.offerCodecs(sdp.OfferTo(c.wants, nil), c.callerDirection())
 	if err != nil {

@@ -73,12 +73,12 @@ func (d *dialog) numbered(method sip.RequestMethod, seq uint32, c *stack.Conn) *
 
 // contactFor is the box's Contact on a connection, with a user part that says nothing.
 func contactFor(c *stack.Conn) sip.Uri {
-	return contactAt(c.Contact())
+	return contactAt(c.Contact(), c.Over())
 }
 
-func contactAt(at netip.AddrPort) sip.Uri {
+func contactAt(at netip.AddrPort, over stack.Transport) sip.Uri {
 	u := sip.Uri{Scheme: "sip", User: "hf-" + stack.NewTag(), Host: at.Addr().String(), Port: int(at.Port()), UriParams: sip.NewParams()}
-	u.UriParams.Add("transport", "tls")
+	u.UriParams.Add("transport", strings.ToLower(over.String()))
 	return u
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"holdfast/sip/elin"
 	"holdfast/sip/route"
+	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
 
@@ -67,11 +68,17 @@ func (c *Call) locked(l *leg) bool { return c.emergency && l == c.caller && l.tr
 
 // callsForHelp reports whether the phone on the connection is in an emergency call: nothing else may ring it (RFC 6881
 // ED-70).
-func (a *Agent) callsForHelp(conn *stack.Conn) bool {
+//
+// u is whom it would be rung for, nil if nobody: a gateway without TLS has many phones behind one address, and only the one
+// that calls is in its call.
+func (a *Agent) callsForHelp(conn *stack.Conn, u *site.User) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.calls {
-		if f := c.helpFlow.Load(); f != 0 && f == conn.Flow() {
+		if f := c.helpFlow.Load(); f == 0 || f != conn.Flow() {
+			continue
+		}
+		if conn.Over() == stack.TLS || u == nil || c.origin.User == nil || c.origin.User.ID == u.ID {
 			return true
 		}
 	}

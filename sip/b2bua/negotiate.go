@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"holdfast/sip/sdp"
+	"holdfast/sip/stack"
 )
 
 // openMedia takes ports for the leg.
@@ -42,6 +44,12 @@ func (l *leg) say(d sdp.Local) ([]byte, error) {
 	}
 	l.local, l.said = d, true
 	return body, nil
+}
+
+// plainDevice reports whether the leg's peer is a device that the site allows plain RTP. Its address is configured.
+func (l *leg) plainDevice() bool {
+	dev, ok := l.call.site.DeviceByAddress(l.source)
+	return ok && dev.PlainRTP && l.side == stack.Access
 }
 
 // profile for an offer of the box: the peer's own once it is known.
@@ -187,9 +195,20 @@ func (l *leg) apply(other sdp.Direction) error {
 		FromPeer:    p.Direction == sdp.SendRecv && other.Receives(), // who holds, and who is held, may well be silent
 		FixedSource: l.plainOK && l.recv.Suite == "", Shared: l.foreign,
 	}
+	if s.FixedSource && l.plainDevice() { // its configured address, whatever it says
+		s.Remote, s.RemoteRTCP = l.atSource(s.Remote), l.atSource(s.RemoteRTCP)
+	}
 	if s.Remote.Addr().IsUnspecified() { // hold of RFC 2543: the old address stays for the day it is resumed
 		s.Remote, s.ToPeer = l.lastAudio.Remote, false
 	}
 	l.lastAudio = s
 	return l.media.Set(s)
+}
+
+// atSource is a media address of the peer's with the host that its signalling comes from. The hold of RFC 2543 stays.
+func (l *leg) atSource(a netip.AddrPort) netip.AddrPort {
+	if !a.IsValid() || a.Addr().IsUnspecified() {
+		return a
+	}
+	return netip.AddrPortFrom(l.source, a.Port())
 }

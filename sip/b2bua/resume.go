@@ -197,7 +197,7 @@ func (c *Call) restoredLeg(s *SavedDialog) (*leg, error) {
 		l.user = nil // its phone is asked all the same
 	}
 	l.dlg, _ = s.dialog()
-	l.dlg.contact = contactAt(c.agent.o.Stack.Addr(l.side))
+	l.dlg.contact = contactAt(c.agent.o.Stack.Addr(l.side), stack.TLS)
 	l.peerTag.Store(s.RemoteTag)
 	l.local = sdp.Local{Version: h.Version + versionGap, Direction: sdp.SendRecv}
 	l.peer = &sdp.Description{Profile: h.Profile, Lines: h.Lines, Index: h.Index, Mux: h.Mux, Direction: sdp.SendRecv}

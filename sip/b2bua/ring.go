@@ -139,7 +139,7 @@ func (r *ring) run(ctx context.Context, u *site.User) error {
 // ringUser rings the user's phones, but for one that is in an emergency call itself, or that made the one in question.
 func (r *ring) ringUser(u *site.User) {
 	for _, b := range registrar.Targets(r.agent.o.Bindings(u.ID)) {
-		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches && !r.agent.callsForHelp(conn) && !spares(r.order.But, b) {
+		if conn, ok := r.agent.o.Stack.Conn(uint64(b.Flow)); ok && !conn.Closed() && len(r.branches) < maxBranches && !r.agent.callsForHelp(conn, u) && !spares(r.order.But, b) {
 			if err := r.invitePhone(u, b, conn); err != nil {
 				r.log.Warn("cannot ring a phone", "aor", u.ID, "err", err)
 			}
@@ -173,6 +173,7 @@ func (r *ring) invitePhone(u *site.User, b registrar.Binding, conn *stack.Conn) 
 // send offers media to a branch and sends its INVITE.
 func (r *ring) send(l *leg, conn *stack.Conn, headers ...sip.Header) error {
 	l.use(conn)
+	l.plainOK = l.plainDevice()
 	body, err := l.offerCodecs(sdp.OfferTo(r.wants, nil), sdp.SendRecv)
 	if err != nil {
 		return err

@@ -95,9 +95,7 @@ func (c *Call) mayTake(t take) refusal {
 func (c *Call) taker(t take) (*leg, refusal) {
 	n := &leg{call: c, name: c.legName(), side: stack.Access, user: t.user, uas: t.tx, shown: shownUser(t.user)}
 	n.use(t.tx.Conn())
-	if dev, ok := c.site.DeviceByAddress(n.source); ok && dev.PlainRTP {
-		n.plainOK = true
-	}
+	n.plainOK = n.plainDevice()
 	n.dlg = dialogFrom(t.tx)
 	n.peerTag.Store(n.dlg.remote.tag)
 	n.identify()

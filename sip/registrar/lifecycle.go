@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -20,6 +21,23 @@ func (r *Registrar) FlowGone(f Flow) []Binding {
 	}
 	r.changed(gone)
 	return gone
+}
+
+// Reached marks what was registered from an address reachable again over a flow, and returns it: a device on UDP needs no
+// connection for that.
+func (r *Registrar) Reached(now time.Time, source netip.AddrPort, f Flow) []Binding {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var back []Binding
+	for _, e := range r.table.expiry {
+		if e.Flow == 0 && e.Source == source && e.live(now) {
+			e.Flow = f
+			r.table.flows[f] = append(r.table.flows[f], e)
+			back = append(back, e.Binding)
+		}
+	}
+	r.changed(back)
+	return back
 }
 
 // Expire removes what has run out, and returns it.

@@ -110,7 +110,7 @@ type Device struct {
 	User      string `json:"user,omitempty"` // User.ID
 	Zone      string `json:"zone,omitempty"` // Zone.ID
 	ELINs     []ELIN `json:"elins,omitempty"`
-	Transport string `json:"transport,omitempty"` // "tls" (default), "udp" or "tcp"
+	Transport string `json:"transport,omitempty"` // "tls" (default); "udp" or "tcp" of a gateway that knows no TLS: from Address alone, with Digest as all
 	Address   string `json:"address,omitempty"`   // IPv4 of a udp/tcp device, required there
 	PlainRTP  bool   `json:"plain_rtp,omitempty"` // no SRTP for this device (needs Address)
 	Civic     *Civic `json:"civic,omitempty"`     // the device's place in the zone: room, seat

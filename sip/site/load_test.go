@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -498,9 +500,18 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// TestDevicesThatCannotRegister: a document may name them for their place, and is told that they are not served.
-func TestDevicesThatCannotRegister(t *testing.T) {
-	for _, change := range []map[string]any{{"transport": "udp"}, {"transport": "tcp"}, {"plain_rtp": true}} {
+// TestGateways: which devices may speak SIP without TLS; there is nothing to warn of.
+func TestGateways(t *testing.T) {
+	at := []netip.Addr{netip.MustParseAddr("10.0.0.71")}
+	for _, c := range []struct {
+		change   map[string]any
+		udp, tcp []netip.Addr
+	}{
+		{map[string]any{"transport": "udp"}, at, nil},
+		{map[string]any{"transport": "tcp", "plain_rtp": true}, nil, at},
+		{map[string]any{"plain_rtp": true}, nil, nil},
+	} {
+		change := c.change
 		s, err := Load(edit(t, func(m map[string]any) {
 			for key, v := range change {
 				set(m, "/devices/2/"+key, v)
@@ -509,8 +520,11 @@ func TestDevicesThatCannotRegister(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w := s.Warnings(); len(w) != 1 || w[0].Path != "/devices/2" || w[0].Fix == "" {
+		if w := s.Warnings(); len(w) != 0 {
 			t.Errorf("%v: %v", change, w)
+		}
+		if udp, tcp := s.Gateways(); !slices.Equal(udp, c.udp) || !slices.Equal(tcp, c.tcp) {
+			t.Errorf("%v: UDP %v, TCP %v", change, udp, tcp)
 		}
 	}
 }

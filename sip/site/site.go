@@ -129,7 +129,23 @@ func (s *Site) DeviceByInstance(instance string) (*Device, bool) {
 	return nil, false
 }
 
-// DeviceByAddress finds a device that is allowed UDP or TCP, or plain RTP, by its IPv4 address.
+// Gateways are the addresses of the devices that may speak SIP without TLS, by transport.
+func (s *Site) Gateways() (udp, tcp []netip.Addr) {
+	for i := range s.doc.Devices {
+		d := &s.doc.Devices[i]
+		a, err := netip.ParseAddr(d.Address)
+		switch {
+		case err != nil:
+		case d.Transport == "udp":
+			udp = append(udp, a)
+		case d.Transport == "tcp":
+			tcp = append(tcp, a)
+		}
+	}
+	return udp, tcp
+}
+
+// DeviceByAddress finds a device by its IPv4 address: one that is allowed UDP or TCP, or plain RTP, or that simply has one.
 func (s *Site) DeviceByAddress(a netip.Addr) (*Device, bool) {
 	d, ok := s.addresses[a.Unmap()]
 	return d, ok

@@ -88,9 +88,6 @@ func (c *check) devices() {
 		}
 		c.zoneRef(path+"/zone", d.Zone)
 		c.oneOf(path+"/transport", d.Transport, "tls", "udp", "tcp")
-		if d.Transport == "udp" || d.Transport == "tcp" || d.PlainRTP {
-			c.doubtful(path, "the box serves phones by TLS and SRTP only: this device cannot register yet", "connect it by TLS, or to a gateway that speaks TLS; its place is used all the same")
-		}
 		if d.Address != "" {
 			c.deviceAddress(path+"/address", d)
 		} else if d.Transport != "tls" || d.PlainRTP {
