@@ -50,6 +50,7 @@ func (b *Box) buildDocuments() error {
 		b.log.Error("no site document: nobody can be served until there is one", "err", err)
 	}
 	b.restoreBindings()
+	b.reachGateways()
 	return nil
 }
 

@@ -38,7 +38,6 @@ func (b *Box) restoreBindings() {
 		}
 	}
 	n := b.registrar.Restore(time.Now(), all)
-	b.reachGateways()
 	if n > 0 || unfit > 0 {
 		b.log.Info("registrations restored", "bindings", n, "unfit", unfit)
 	}

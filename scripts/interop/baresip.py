@@ -22,12 +22,14 @@ KINDS = {"REGISTER_OK": "registered", "FALLBACK_OK": "registered", "REGISTER_FAI
 class Baresip(Phone):
     engine = "baresip"
     control = 4444
+    transport, media = "tls", ";mediaenc=srtp-mand"
 
     def start(self):
         a = self.account
-        self.write("accounts", '"%s" <%s;transport=tls>;auth_user=%s;auth_pass=%s;outbound="sip:%s;transport=tls";regint=%d;'
-                   'answermode=%s;audio_codecs=%s;mediaenc=srtp-mand\n' %
-                   (a.user, a.aor, a.user, a.password, a.server, a.expires, "auto" if self.answer else "manual", CODECS[self.codec]))
+        self.write("accounts", '"%s" <%s;transport=%s>;auth_user=%s;auth_pass=%s;outbound="sip:%s;transport=%s";regint=%d;'
+                   'answermode=%s;audio_codecs=%s%s\n' %
+                   (a.user, a.aor, self.transport, a.user, a.password, a.server, self.transport, a.expires, "auto" if self.answer else "manual",
+                    CODECS[self.codec], self.media))
         self.write("contacts", "")
         # Its instance: a phone is the same one after it was started anew.
         self.write("uuid", "00000000-0000-4000-8000-%012d" % int(re.sub(r"\D", "", a.user) or 1))
@@ -87,7 +89,7 @@ class Baresip(Phone):
         self.link.stdin.write(b"%d:%s," % (len(body), body))
         self.link.stdin.flush()
 
-    def dial(self, number): self.command("dial", "sip:%s@%s;transport=tls" % (number, self.account.domain))
+    def dial(self, number): self.command("dial", "sip:%s@%s;transport=%s" % (number, self.account.domain, self.transport))
     def accept(self): self.command("accept")
     def hangup(self): self.command("hangup")
     def hold(self): self.command("hold")

@@ -24,6 +24,7 @@ from suite_calls import Calls
 from suite_certs import Certificates
 from suite_cloud import Cloud
 from suite_emergency import Emergency
+from suite_gateway import Gateways
 from suite_load import Load
 from suite_phones import Phones
 from suite_shared import Shared
@@ -34,7 +35,7 @@ from suite_watch import Watch
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 # The longest first. The storm of registrations wants the processor: it comes last, when the others are nearly done.
-SUITES = (Timers, Transfers, Calls, Cloud, Phones, Emergency, Trunk, Shared, Certificates, Watch, Load)
+SUITES = (Timers, Transfers, Calls, Cloud, Phones, Emergency, Trunk, Gateways, Shared, Certificates, Watch, Load)
 
 
 def main():

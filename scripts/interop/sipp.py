@@ -59,12 +59,14 @@ class Sipp:
     def file(self, name):
         return os.path.join(self.dir, name)
 
+    def tls(self):
+        return ["-tls_cert", self.cert.crt, "-tls_key", self.cert.key, "-tls_ca", self.ca]
+
     def launch(self, scenario, port, *args):
         with open(self.file("scenario.xml"), "w") as f:
             f.write(scenario)
-        tls = ["-tls_cert", self.cert.crt, "-tls_key", self.cert.key, "-tls_ca", self.ca]
         self.proc = self.host.popen(program(), *args, "-sf", self.file("scenario.xml"), "-i", self.host.ip, "-p", str(port), "-mi", self.host.ip,
-                                    *tls, "-nostdin", "-trace_msg", "-message_file", self.file("messages"),
+                                    *self.tls(), "-nostdin", "-trace_msg", "-message_file", self.file("messages"),
                                     "-trace_err", "-error_file", self.file("errors"), log=self.log, env=dict(os.environ, TERM="dumb"))
 
     def stop(self):

@@ -507,9 +507,10 @@ func TestGateways(t *testing.T) {
 		change   map[string]any
 		udp, tcp []netip.Addr
 	}{
-		{map[string]any{"transport": "udp"}, at, nil},
+		{map[string]any{"transport": "udp", "plain_rtp": false}, at, nil},
 		{map[string]any{"transport": "tcp", "plain_rtp": true}, nil, at},
-		{map[string]any{"plain_rtp": true}, nil, nil},
+		{map[string]any{"transport": "tls", "plain_rtp": true}, nil, nil},
+		{map[string]any{"transport": nil}, nil, nil},
 	} {
 		change := c.change
 		s, err := Load(edit(t, func(m map[string]any) {

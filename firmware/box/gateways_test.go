@@ -1,0 +1,101 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/firmware/config"
+	"holdfast/sip/access"
+	"holdfast/sip/registrar"
+	"holdfast/sip/site"
+	"holdfast/sip/stack"
+)
+
+// taken is a network where nothing can be opened for UDP.
+type taken struct{ loopback }
+
+func (taken) ListenPacket(netip.AddrPort) (stack.PacketConn, error) {
+	return nil, errors.New("address already in use")
+}
+
+// lift is a box with one user, whose gateway the document names.
+func lift(t *testing.T, network stack.Network, o stack.Options) *Box {
+	t.Helper()
+	b := &Box{log: slog.New(slog.DiscardHandler), registrar: registrar.New(registrar.Options{}),
+		cfg: &config.Config{Phones: config.Phones{Gateways: netip.MustParseAddrPort("127.0.0.1:0")}}}
+	b.site.Store(oneUser(t, site.RegisterInResilience))
+	o.Network = network
+	b.stack = stack.New(o)
+	b.access = access.New(access.Options{Site: b.site.Load, Registrar: b.registrar})
+	b.openGateways(withDevice(t, "udp"))
+	return b
+}
+
+func withDevice(t *testing.T, transport string) *site.Site {
+	t.Helper()
+	s, err := site.Load([]byte(`{"version": 1, "serial": 7,
+  "site": {"id": "s", "name": "Branch", "domain": "branch.example.com", "timezone": "UTC", "main_number": "+12175551000"},
+  "dial_plan": {"country": "US"}, "emergency": {}, "users": [], "trunks": [],
+  "devices": [{"id": "lift", "transport": "` + transport + `", "address": "127.0.0.7", "plain_rtp": true}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestGatewaysComeBack: what a gateway on UDP had registered when the program died is reachable at once; what phones on TLS
+// had is not.
+func TestGatewaysComeBack(t *testing.T) {
+	b := lift(t, loopback{}, stack.Options{})
+	at, until := netip.MustParseAddrPort("127.0.0.7:5062"), time.Now().Add(time.Minute)
+	b.registrar.Restore(time.Now(), []registrar.Binding{
+		{AOR: "alice", Contact: registrar.Contact{URI: "sip:a@127.0.0.7:5062"}, CallID: "1", Source: at, Expires: until},
+		{AOR: "alice", Contact: registrar.Contact{URI: "sip:a@127.0.0.9"}, CallID: "2", Source: netip.MustParseAddrPort("127.0.0.9:4711"), Expires: until}})
+	b.reachGateways()
+	list := b.registrar.Bindings(time.Now(), "alice")
+	if len(list) != 2 || !list[0].Reachable() || list[0].Source != at || list[1].Reachable() {
+		t.Fatalf("%+v", list)
+	}
+	c, ok := b.stack.Conn(uint64(list[0].Flow))
+	if !ok || c.Remote() != at || c.Over() != stack.UDP || !c.Authenticated() {
+		t.Error("its flow is not there, or proves nobody")
+	}
+}
+
+// TestGatewayAlarm: a listener that cannot be opened is an alarm, and ends nothing; without a device there is neither.
+func TestGatewayAlarm(t *testing.T) {
+	b := lift(t, taken{}, stack.Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.stack.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	wait := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("never: " + what)
+			}
+		}
+	}
+	wait("an alarm", func() bool { return len(b.gatewayAlarms()) > 0 })
+	if a := b.gatewayAlarms(); len(a) != 1 || !strings.Contains(a[0], "address already in use") || !strings.Contains(a[0], "phones.gateways") {
+		t.Errorf("%q", a)
+	}
+	b.openGateways(withDevice(t, "tcp"))
+	wait("TCP is open and the alarm over", func() bool { return b.stack.PlainAddr(stack.TCP).IsValid() && b.gatewayAlarms() == nil })
+	at := b.stack.PlainAddr(stack.TCP)
+	b.openGateways(withDevice(t, "tls"))
+	wait("nobody listens", func() bool {
+		c, err := net.Dial("tcp4", at.String())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+}
