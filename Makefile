@@ -32,7 +32,8 @@ help: ## this list
 demo: host ## a branch on this machine loses its cloud and keeps talking; ARGS=--json, ARGS=--keep
 	@$(HOST)/holdfast-lab demo --box $(HOST)/holdfast $(ARGS)
 
-test: ## vet, formatting and all tests with the race detector; installs what is missing
+test: ## vet, formatting and all tests with the race detector; installs what is missing; root
+	@[ "$$(id -u)" = 0 ] || { echo "make test needs root, for networks, mounts and users of its own (nothing of the machine is changed): sudo make test" >&2; exit 1; }
 	@scripts/deps.sh test
 	@go vet ./...
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \

@@ -18,6 +18,7 @@ func (r *reader) check(c *Config) {
 	r.checkReport(c.Report)
 	r.checkWatchers(c)
 	r.checkNetwork(c.Network)
+	r.checkOwn(c)
 	if w := c.Board.Watchdog; w != "auto" && w != "off" && !strings.HasPrefix(w, "/dev/") {
 		r.fail("board.watchdog", fmt.Sprintf("%q is no watchdog", w), `write "auto", "off" or the name of a device, such as "/dev/watchdog"`)
 	}

@@ -176,3 +176,27 @@ func (r *reader) lonely(section, without, fix string, keys ...string) {
 		}
 	}
 }
+
+// checkOwn wants the box to listen where it will be: with [network] its addresses are known, and one that differs in a digit would
+// otherwise show only as a box that nobody reaches.
+func (r *reader) checkOwn(c *Config) {
+	n := c.Network
+	if !n.Address.IsValid() || n.Address.Overlaps(fallbackNetwork) {
+		return
+	}
+	for _, own := range []struct {
+		key string
+		at  netip.Addr
+	}{{"phones.listen", c.Phones.Listen.Addr()}, {"phones.media_address", c.Phones.MediaAddress}, {"trunk.listen", c.Trunk.Listen.Addr()},
+		{"trunk.media_address", c.Trunk.MediaAddress}, {"admin.listen", c.Admin.Listen.Addr()}, {"dns.listen", c.DNS.Addr()}} {
+		known := own.at == n.Address.Addr() || n.SBC.Address.IsValid() && own.at == n.SBC.Address.Addr()
+		if !r.has(own.key) || !own.at.IsValid() || known || own.at.IsUnspecified() || own.at.IsLoopback() || fallbackNetwork.Contains(own.at) {
+			continue
+		}
+		where := "network.address, " + n.Address.Addr().String()
+		if n.SBC.Address.IsValid() {
+			where += ", or network.sbc.address, " + n.SBC.Address.Addr().String()
+		}
+		r.fail(own.key, fmt.Sprintf("%s is no address of the box", own.at), "write that of "+where+"; or correct it there")
+	}
+}

@@ -42,12 +42,15 @@ func (m *Manager) do(ctx context.Context, have Have, s Step) error {
 	if now.Sub(m.tried[a]) < m.o.Tick/2 {
 		return errLater
 	}
+	if fallbackNetwork.Contains(a) && m.fallbacks >= mostFallbacks && now.Sub(m.movedOn) < fallbackEvery {
+		return errLater
+	}
 	err := claim(ctx, s.Link, a)
 	var taken Conflict
 	if errors.As(err, &taken) {
 		m.tried[a] = time.Now()
 		if fallbackNetwork.Contains(a) {
-			m.fallbacks++
+			m.moveOn(time.Now())
 		}
 		m.contested(a, taken.MAC.String(), true, time.Now())
 	}

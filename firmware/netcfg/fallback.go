@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"net/netip"
+	"time"
 
 	"holdfast/firmware/config"
 )
@@ -14,6 +15,18 @@ var fallbackNetwork = netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, 0, 0}),
 // Fallback is the address that answers whatever the settings say, unless another machine has it: then it is one made of
 // the MAC address (RFC 3927 §2.1), which the log and the state tell.
 var Fallback = netip.AddrFrom4([4]byte{169, 254, 9, 11})
+
+// Somebody who claims every address that the box takes does not keep it busy (RFC 3927 section 2.2.1).
+const (
+	mostFallbacks = 10          // MAX_CONFLICTS
+	fallbackEvery = time.Minute // RATE_LIMIT_INTERVAL, from then on
+)
+
+// moveOn gives up the address that is tried, or was taken: somebody else has it.
+func (m *Manager) moveOn(now time.Time) {
+	m.fallbacks++
+	m.movedOn = now
+}
 
 // fallback is the n-th address to try. The first and the last 256 are reserved.
 func fallback(mac [6]byte, n int) netip.Prefix {

@@ -41,7 +41,8 @@ type Manager struct {
 	settings config.Network
 
 	// Only Run's goroutine has these.
-	fallbacks int // candidates that others have
+	fallbacks int       // candidates that others have
+	movedOn   time.Time // when the last of them was given up
 	conflicts map[netip.Addr]*conflict
 	tried     map[netip.Addr]time.Time
 	carriers  map[string]bool // by interface, at the last look

@@ -72,7 +72,7 @@ func (m *Manager) hear(h heard, now time.Time) {
 		}
 		c := m.contested(a, hardware(h.arp.fromMAC).String(), false, now)
 		if fallbackNetwork.Contains(a) { // it is nobody's by right: move on (RFC 3927 §2.5)
-			m.fallbacks++
+			m.moveOn(now)
 			m.Wake()
 			continue
 		}
@@ -100,12 +100,17 @@ func (m *Manager) contested(a netip.Addr, mac string, taken bool, now time.Time)
 }
 
 // forget ends conflicts that were heard of for the last time a while ago; those of addresses that we could not take end
-// when we can.
+// when we can. Of fallback addresses nothing is remembered for long: there may be many.
 func (m *Manager) forget(now time.Time) {
 	for a, c := range m.conflicts {
-		if !c.taken && now.Sub(c.seen) > conflictOver {
+		if (!c.taken || fallbackNetwork.Contains(a)) && now.Sub(c.seen) > conflictOver {
 			m.o.Log.Info("network: the other machine is quiet", "address", a.String(), "mac", c.mac)
 			delete(m.conflicts, a)
+		}
+	}
+	for a, at := range m.tried {
+		if now.Sub(at) > conflictOver {
+			delete(m.tried, a)
 		}
 	}
 }
