@@ -6,11 +6,17 @@ import (
 	"time"
 )
 
-// strangers bounds emergency calls of phones that nobody knows: a few at once, then one every some seconds a source. The
-// zero value is ready.
+// strangers bounds emergency calls of phones that nobody knows: a few at once, then one every some seconds, of one connection and
+// of one address, behind which there may be a whole floor. The zero value is ready.
 type strangers struct {
 	mu   sync.Mutex
-	seen map[netip.Addr]stranger
+	seen map[origin]stranger
+}
+
+// origin is a connection, or with flow 0 an address.
+type origin struct {
+	addr netip.Addr
+	flow uint64
 }
 
 type stranger struct {
@@ -19,35 +25,44 @@ type stranger struct {
 }
 
 const (
-	strangerBurst = 5
+	strangerBurst = 5  // calls of one connection
+	sourceBurst   = 20 // of one address
 	strangerEvery = 5 * time.Second
 	strangersKept = 4096
 )
 
 // allow counts a call.
-func (s *strangers) allow(a netip.Addr, now time.Time) bool {
+func (s *strangers) allow(a netip.Addr, flow uint64, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seen == nil {
-		s.seen = make(map[netip.Addr]stranger)
-	}
-	x, known := s.seen[a]
-	if !known && len(s.seen) >= strangersKept {
-		for b, y := range s.seen {
-			if now.Sub(y.at) > strangerBurst*strangerEvery {
-				delete(s.seen, b)
-			}
-		}
-		if len(s.seen) >= strangersKept {
-			clear(s.seen) // an emergency call is never refused for want of memory
-		}
-	}
-	x.n = max(0, x.n-now.Sub(x.at).Seconds()/strangerEvery.Seconds())
-	x.at = now
-	ok := x.n+1 <= strangerBurst
+	s.makeRoom(now)
+	one, all := origin{a, flow}, origin{addr: a}
+	x, y := s.leaked(one, now), s.leaked(all, now)
+	ok := x.n+1 <= strangerBurst && y.n+1 <= sourceBurst
 	if ok {
 		x.n++
+		y.n++
 	}
-	s.seen[a] = x
+	s.seen[one], s.seen[all] = x, y
 	return ok
+}
+
+func (s *strangers) leaked(o origin, now time.Time) stranger {
+	x := s.seen[o]
+	return stranger{max(0, x.n-now.Sub(x.at).Seconds()/strangerEvery.Seconds()), now}
+}
+
+// makeRoom forgets those who have not called for long; an emergency call is never refused for want of memory.
+func (s *strangers) makeRoom(now time.Time) {
+	if len(s.seen) < strangersKept-1 && s.seen != nil {
+		return
+	}
+	for o, x := range s.seen {
+		if now.Sub(x.at) > sourceBurst*strangerEvery {
+			delete(s.seen, o)
+		}
+	}
+	if len(s.seen) >= strangersKept-1 || s.seen == nil {
+		s.seen = make(map[origin]stranger)
+	}
 }

@@ -32,6 +32,7 @@ type source struct {
 	conns      int
 	handshakes int
 	tokens     float64
+	spare      float64 // tokens beyond the limits
 	seen       time.Time
 }
 
@@ -125,7 +126,7 @@ func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr,
 
 // admit takes a place and a handshake for a connection from the address. A quarter of the handshakes is the most that one
 // source may have under way, or a single one that stays silent would lock everybody out. Beyond the limits there are
-// spare places, for emergency calls.
+// spare places, for emergency calls; for each source too, since behind one address there may be a whole branch.
 func (l *listener) admit(addr netip.Addr, now time.Time) (spare, ok bool) {
 	lim := &l.s.o.Limits
 	l.mu.Lock()
@@ -138,15 +139,22 @@ func (l *listener) admit(addr netip.Addr, now time.Time) (spare, ok bool) {
 		if len(l.sources) >= sourcesKept+lim.Connections {
 			l.sweep(now)
 		}
-		src = &source{tokens: float64(lim.AcceptRate), seen: now}
+		src = &source{tokens: float64(lim.AcceptRate), spare: spareSource, seen: now}
 		l.sources[addr] = src
 	}
-	src.tokens = min(float64(lim.AcceptRate), src.tokens+now.Sub(src.seen).Seconds()*float64(lim.AcceptRate))
+	passed := now.Sub(src.seen).Seconds()
+	src.tokens = min(float64(lim.AcceptRate), src.tokens+passed*float64(lim.AcceptRate))
+	src.spare = min(spareSource, src.spare+passed*spareRate)
 	src.seen = now
-	if src.conns >= lim.PerSource || src.handshakes >= max(1, lim.Handshakes/4) || src.tokens < 1 {
-		return false, false
+	if most := max(1, lim.Handshakes/4); src.conns >= lim.PerSource || src.handshakes >= most || src.tokens < 1 {
+		if l.s.o.Urgent == nil || src.spare < 1 || src.conns >= lim.PerSource+spareSource || src.handshakes >= most+spareSource {
+			return false, false
+		}
+		spare = true
+		src.spare--
+	} else {
+		src.tokens--
 	}
-	src.tokens--
 	src.conns++
 	src.handshakes++
 	l.total++

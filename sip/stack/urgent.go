@@ -13,6 +13,8 @@ import (
 // Room beyond the limits, for urgent requests alone.
 const (
 	spareConns        = 64              // of a listener, connections and handshakes beyond Limits.Connections or Limits.Handshakes
+	spareSource       = 16              // of one source, beyond Limits.PerSource, its share of handshakes or Limits.AcceptRate
+	spareRate         = 8               // such connections a second of one source
 	spareFor          = 5 * time.Second // that such a connection may take until its first urgent request
 	spareTransactions = 1024            // server transactions beyond Limits.ServerTransactions
 	sparePerConn      = 64              // and beyond Limits.TransactionsPerConn

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -135,4 +136,65 @@ func TestSendUrgent(t *testing.T) {
 		t.Error(err)
 	}
 	urgent.end()
+}
+
+// TestSpareOfOneSource: a branch whose phones come from one address, as many as one address may have, can still call for help, and
+// for nothing else; others are not touched by it, and it has an end too.
+func TestSpareOfOneSource(t *testing.T) {
+	b := start(t, urgentOptions(Limits{PerSource: 2}))
+	for range 2 {
+		b.dial().works()
+	}
+	p := b.dial()
+	p.send(request("OPTIONS"))
+	p.response(503)
+	p.send(helpRequest())
+	p.response(200)
+	b.dialFrom(9).works()
+	for range spareSource - 1 {
+		b.dial()
+	}
+	if p, err := b.tryDial(Access, b.config()); err == nil {
+		p.closed()
+	}
+}
+
+// TestSpareBeyondTheAcceptRate: so can one whose phones all come at once.
+func TestSpareBeyondTheAcceptRate(t *testing.T) {
+	l := newListener(New(urgentOptions(Limits{AcceptRate: 10, Handshakes: 400})), Access, nil, nil)
+	addr, now := netip.MustParseAddr("192.0.2.1"), time.Unix(0, 0)
+	for _, step := range []struct {
+		after        time.Duration
+		plain, spare int
+	}{{0, 10, spareSource}, {500 * time.Millisecond, 5, spareRate / 2}, {time.Hour, 10, spareSource}} {
+		now = now.Add(step.after)
+		plain, spare := 0, 0
+		for range 100 {
+			beyond, ok := l.admit(addr, now)
+			if !ok {
+				continue
+			}
+			l.settled(addr)
+			l.release(addr)
+			if beyond {
+				spare++
+			} else {
+				plain++
+			}
+		}
+		if plain != step.plain || spare != step.spare {
+			t.Errorf("after %v: %d and %d beyond, want %d and %d", step.after, plain, spare, step.plain, step.spare)
+		}
+	}
+	// The handshakes that a source has under way are bounded as before, but for those.
+	n := 0
+	for now = now.Add(time.Hour); n < 1000; n++ {
+		now = now.Add(time.Second)
+		if _, ok := l.admit(addr, now); !ok {
+			break
+		}
+	}
+	if n != 400/4+spareSource {
+		t.Errorf("%d handshakes of one source", n)
+	}
 }
