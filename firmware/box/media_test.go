@@ -48,7 +48,7 @@ func TestPromptsThroughTheAdapter(t *testing.T) {
 	if err := l.Set(stream); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []b2bua.Prompt{b2bua.HoldMusic, b2bua.RingBack, b2bua.SilentPrompt, b2bua.EmergencyNotice, b2bua.AllTrunksDead, b2bua.NotInService} {
+	for _, p := range []b2bua.Prompt{b2bua.HoldMusic, b2bua.RingBack, b2bua.SilentPrompt, b2bua.EmergencyNotice, b2bua.AllTrunksDead, b2bua.NotInService, b2bua.NobodyThere} {
 		if _, err := l.Play(p, b2bua.PlayOptions{}); err != nil {
 			t.Errorf("%s: %v", p, err)
 		}

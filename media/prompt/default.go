@@ -10,6 +10,7 @@ const (
 	EmergencyNotice = "emergency-notice"
 	AllTrunksDead   = "all-trunks-dead"
 	NotInService    = "not-in-service"
+	NobodyThere     = "nobody-there"
 )
 
 //go:embed default/*.frames

@@ -139,7 +139,7 @@ func TestDefault(t *testing.T) {
 	}
 	lengths := map[string]time.Duration{
 		HoldMusic: 10 * time.Second, RingBack: 6 * time.Second, Silence: 20 * time.Millisecond,
-		EmergencyNotice: 4 * time.Second, AllTrunksDead: 3 * time.Second, NotInService: 3 * time.Second,
+		EmergencyNotice: 4 * time.Second, AllTrunksDead: 3 * time.Second, NotInService: 3 * time.Second, NobodyThere: 3 * time.Second,
 	}
 	for name, least := range lengths {
 		p := s.Prompt(name)

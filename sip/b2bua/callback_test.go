@@ -255,3 +255,21 @@ func TestCallbackGoesRound(t *testing.T) {
 	desk.bye()
 	w.ended()
 }
+
+// TestCallbackThatReachesNobody: whoever calls back hears so, in words that are meant for them, and an alarm is raised.
+func TestCallbackThatReachesNobody(t *testing.T) {
+	w := newWorld(t, helpful)
+	x := w.sbc("sbc1")
+	cb := x.call(floorELIN, pcmu)
+	x.incoming(sip.INVITE).Reply(486, "Busy Here") // the desk outside
+	cb.wait(183)
+	if _, legs := w.media.last(); legs[0].plays[0] != NobodyThere {
+		t.Errorf("hears %v", legs[0].plays)
+	}
+	cb.tx.Cancel()
+	cb.wait(487)
+	w.ended()
+	if got := w.kinds(""); len(got) == 0 || got[len(got)-1] != AlarmRaised {
+		t.Errorf("steps %v", got)
+	}
+}

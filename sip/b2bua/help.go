@@ -295,8 +295,11 @@ func (c *Call) helpGoesOn(wasHelp bool) {
 			c.note(EmergencyEvent{Kind: DeskRings, Who: who})
 		}
 	}
-	if d.Announce {
+	switch {
+	case d.Announce && c.forHelp:
 		c.announce(AllTrunksDead)
+	case d.Announce: // the PSAP, or who else calls back
+		c.announce(NobodyThere)
 	}
 }
 

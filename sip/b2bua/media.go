@@ -98,6 +98,7 @@ const (
 	EmergencyNotice Prompt = "emergency-notice"
 	AllTrunksDead   Prompt = "all-trunks-dead"
 	NotInService    Prompt = "not-in-service"
+	NobodyThere     Prompt = "nobody-there"
 )
 
 // ErrNoPrompt is a prompt that the box does not have, or not in the codec of the leg.

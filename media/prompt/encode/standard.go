@@ -16,6 +16,7 @@ var spoken = []struct{ name, text string }{
 	{prompt.EmergencyNotice, "Attention. An emergency call has been made from this site. Press 1 to acknowledge."},
 	{prompt.AllTrunksDead, "No outside line is available. Your call could not be placed. Try a mobile phone."},
 	{prompt.NotInService, "The number you have dialed is not in service."},
+	{prompt.NobodyThere, "This number calls back an emergency caller. Neither the caller nor the security desk can be reached."},
 }
 
 // standard makes the set that comes with the program.
