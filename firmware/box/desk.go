@@ -68,7 +68,7 @@ func (d *deskBell) tell(ctx context.Context, id string) {
 			if err != nil {
 				continue // site.Load refuses such an entry
 			}
-			o := b2bua.RingOrder{ID: id, Name: "CUT OFF " + e.Display(), Number: e.Number, Prompt: b2bua.EmergencyNotice, RingFor: deskRings}
+			o := b2bua.RingOrder{ID: id, Name: "CUT OFF " + e.Display(), Number: helpNumber(e.Number, st), Prompt: b2bua.EmergencyNotice, RingFor: deskRings}
 			who := string(number)
 			if u != nil {
 				if who, o.User = u.ID, u.ID; u.ID == e.Caller.User {

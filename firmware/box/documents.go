@@ -107,7 +107,7 @@ func (b *Box) Fetch(ctx context.Context, force bool) (string, error) {
 func (b *Box) siteStatus() control.Site {
 	doc, p := b.site.Load().Doc(), b.documents.Status()
 	s := control.Site{ID: doc.Site.ID, Name: doc.Site.Name, Serial: doc.Serial, Source: p.Source, Fetched: p.Fetched, LastCheck: p.Checked, LastError: p.Error, Warnings: []string{}}
-	for _, w := range b.site.Load().Warnings() {
+	for _, w := range b.site.Load().WarningsAt(time.Now()) {
 		s.Warnings = append(s.Warnings, w.Error())
 	}
 	if p.Card != "" {

@@ -46,7 +46,7 @@ func (g gauges) watch(m sink) {
 	m.gauge("site_document_fetched_timestamp_seconds", "When the document in force came, Unix time; 0: never.", unix(p.Fetched))
 	m.gauge("site_document_confirmed_timestamp_seconds", "When its source last said that it is the newest, Unix time; 0: never.", unix(p.Confirmed))
 	m.gauge("site_document_failing", "1 while the last look for a new document failed.", flag(p.Error != ""))
-	m.gauge("site_document_warnings", "Doubtful places in the document.", float64(len(b.site.Load().Warnings())))
+	m.gauge("site_document_warnings", "Doubtful places in the document.", float64(len(b.site.Load().WarningsAt(time.Now()))))
 	g.elins(m, doc)
 	g.card(m)
 	m.total("call_packets_received", "Media packets received in calls that have ended.", b.heard.packets.Load())

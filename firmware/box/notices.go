@@ -4,25 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"holdfast/firmware/emergency"
 	"holdfast/firmware/notice"
 	"holdfast/sip/b2bua"
 	"holdfast/sip/elin"
+	"holdfast/sip/site"
 )
 
 // bells let the emergency notice ring phones and send texts.
 type bells struct{ b *Box }
 
-// noticeNumber is what a phone shows besides the notice's name.
+// noticeNumber is what a phone shows besides the notice's name where the site has no numbers of its own.
 const noticeNumber = "911"
+
+// helpNumber is the number that was dialled for help, as a caller's number: a test's is never a real one, and a urn is none.
+func helpNumber(number string, st *site.Site) string {
+	if number != "" && !strings.HasPrefix(number, "urn:") {
+		return number
+	}
+	if list := st.EmergencyNumbers(); len(list) > 0 {
+		return list[0]
+	}
+	return noticeNumber
+}
 
 // Ring makes a notice call.
 func (r bells) Ring(ctx context.Context, c notice.Call, on func(notice.Event)) error {
-	number := noticeNumber
-	if list := r.b.site.Load().EmergencyNumbers(); len(list) > 0 {
-		number = list[0]
-	}
+	number := helpNumber(c.Number, r.b.site.Load())
 	err := r.b.calls.Ring(ctx, b2bua.RingOrder{ID: c.ID, User: c.User, But: caller(c.But), Name: c.Display, Number: number, Prompt: b2bua.EmergencyNotice, RingFor: c.RingFor},
 		func(e b2bua.RingEvent) {
 			on(map[b2bua.RingEvent]notice.Event{b2bua.RingBegan: notice.Ringing, b2bua.RingTaken: notice.Taken, b2bua.RingAcked: notice.Acknowledged}[e])

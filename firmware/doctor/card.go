@@ -32,7 +32,7 @@ func document(_ context.Context, p Patient) []Finding {
 	if p.Status != nil && p.Status.Site.LastError != "" {
 		out = append(out, warn(area, "mend what it says; the last good document serves on", "the last look for a new one: %s", p.Status.Site.LastError))
 	}
-	for _, w := range p.Site.Warnings() {
+	for _, w := range p.Site.WarningsAt(p.Now) {
 		out = append(out, warn(area, "correct the document at its source", "%s", w.Error()))
 	}
 	return out

@@ -197,7 +197,7 @@ func (n *Engine) ring(ctx context.Context, e emergency.Emergency, user string) {
 	ctx, cancel := context.WithTimeout(ctx, n.m.s.RingFor+callMost)
 	call := &running{cancel: cancel}
 	n.calls[user] = call
-	c := Call{ID: e.ID, User: user, But: but(e, user), Display: e.Display(), Test: e.Test, RingFor: n.m.s.RingFor}
+	c := Call{ID: e.ID, User: user, But: but(e, user), Display: e.Display(), Number: e.Number, Test: e.Test, RingFor: n.m.s.RingFor}
 	n.workers.Go(func() {
 		defer cancel()
 		err := n.o.Ringer.Ring(ctx, c, func(v Event) {

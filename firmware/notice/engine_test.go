@@ -161,7 +161,7 @@ func TestAcknowledgedByKey(t *testing.T) {
 		w.begin("c1", false)
 		synctest.Wait()
 		rung, texts, _ := p.seen()
-		if len(rung) != 1 || rung[0] != (Call{ID: "c1", User: "reception", Display: "911 ROOM 204", RingFor: 25 * time.Second}) || len(texts) != 0 {
+		if len(rung) != 1 || rung[0] != (Call{ID: "c1", User: "reception", Display: "911 ROOM 204", Number: "911", RingFor: 25 * time.Second}) || len(texts) != 0 {
 			t.Errorf("%+v %v", rung, texts)
 		}
 		if w.light.Now() != hal.Fast || w.buzzer.Now() != hal.Fast {

@@ -31,6 +31,7 @@ type Call struct {
 	User    string           // of the site document: all phones of this user ring
 	But     *emergency.Phone // of these not the one that called for help; of a caller whose phone is not known none; nil: all
 	Display string           // "911 ROOM 204": the name to show, whatever the phone's own list says
+	Number  string           // that was dialled for help, or a urn
 	Test    bool             // the announcement says so
 	RingFor time.Duration    // give up when nobody has answered by then
 }

@@ -113,7 +113,7 @@ func seconds(from, to time.Time) float64 {
 
 func (r *Report) scenes(first, last *Scene, s *site.Site) {
 	r.Document.Warnings = []string{}
-	for _, w := range s.Warnings() {
+	for _, w := range s.WarningsAt(r.Began) {
 		r.Document.Warnings = append(r.Document.Warnings, w.Error())
 	}
 	if first == nil {

@@ -139,6 +139,10 @@ func TestCheckConfirmed(t *testing.T) {
 			t.Errorf("%s: %d warnings: %v", tt.name, len(got), got)
 		}
 	}
+	before := len(s.Warnings())
+	if got := s.WarningsAt(day(2027, 9, 2, 0)); len(got) != before+6 || len(s.Warnings()) != before || len(s.WarningsAt(day(2026, 9, 2, 0))) != before {
+		t.Errorf("%d warnings, of which %d were there before", len(got), before)
+	}
 	s, err := Load(edit(t, func(m map[string]any) {
 		set(m, "/emergency/elins/1/confirmed", nil)
 		set(m, "/emergency/confirm_within_days", 30)

@@ -2,8 +2,14 @@ package site
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
+
+// WarningsAt returns all warnings, those included that come with time: addresses that were not confirmed for long.
+func (s *Site) WarningsAt(now time.Time) []Error {
+	return append(slices.Clip(s.warnings), s.CheckConfirmed(now, 0)...)
+}
 
 // CheckConfirmed warns of each ELIN whose address the carrier has not confirmed for longer than limit, or never. A limit
 // of zero is the site's own (Emergency.ConfirmDays). It is for the customer to keep addresses true; this is the reminder.

@@ -68,7 +68,7 @@ func checkFile(file string, out io.Writer) error {
 	}
 	d := s.Doc()
 	fmt.Fprintf(out, "%s: good. %s (serial %d): %d users, %d devices, %d trunks.\n", file, d.Site.Name, d.Serial, len(d.Users), len(d.Devices), len(d.Trunks))
-	for _, w := range s.Warnings() {
+	for _, w := range s.WarningsAt(time.Now()) {
 		fmt.Fprintf(out, "  warning: %s\n", w.Error())
 	}
 	return nil

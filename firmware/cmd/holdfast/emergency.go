@@ -112,12 +112,34 @@ func (p *page) tested(list []emergency.Emergency) {
 		if who == "" {
 			who = "unknown phone at " + e.Caller.Source
 		}
-		result := "answered, shown as " + e.ELIN
-		if e.Answered.IsZero() {
-			result = "not answered"
-		}
-		p.line("%s %-24s %s  %s", p.mark(!e.Answered.IsZero()), clip(who, 24), e.At.In(p.zone).Format("2006-01-02 15:04"), clip(result, 40))
+		p.line("%s %-32s %s  %s", p.mark(!e.Answered.IsZero()), clip(who, 32), e.At.In(p.zone).Format("2006-01-02 15:04"), clip(proven(e), 110))
 	}
+}
+
+// proven is what a test has shown of a phone's path, and from which of a user's phones.
+func proven(e emergency.Emergency) string {
+	var parts []string
+	if parts = append(parts, "not answered"); !e.Answered.IsZero() {
+		parts[0] = "answered, shown as " + e.ELIN
+	}
+	told, back := "no notice rang", ""
+	for _, s := range e.Steps {
+		switch {
+		case s.Kind == emergency.NoticeSeen:
+			told = "notice taken"
+		case s.Kind == emergency.NoticeRung && told != "notice taken":
+			told = "notice rang"
+		case s.Kind == emergency.CallbackAnswered:
+			back = "called back"
+		}
+	}
+	if parts = append(parts, told); back != "" {
+		parts = append(parts, back)
+	}
+	if e.Caller.Device != "" {
+		parts = append(parts, "from "+e.Caller.Device)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // sentence is a step in words.

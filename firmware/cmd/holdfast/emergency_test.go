@@ -176,3 +176,40 @@ func TestEmergencyCommands(t *testing.T) {
 		t.Errorf("%v %s", err, help.String())
 	}
 }
+
+// TestTestedPhones: the last test of each phone, and how much of its path it has proven.
+func TestTestedPhones(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	call := func(minute int, user, device string, test, answered bool, steps ...emergency.Kind) emergency.Emergency {
+		e := emergency.Emergency{Facts: emergency.Facts{At: at.Add(time.Duration(minute) * time.Minute), Test: test,
+			Caller: emergency.Caller{User: user, Name: strings.ToUpper(user), Device: device, Source: "10.0.0.9"}}, ELIN: "+12175559000"}
+		if answered {
+			e.Answered = e.At
+		}
+		for _, k := range steps {
+			e.Steps = append(e.Steps, emergency.Step{Kind: k})
+		}
+		return e
+	}
+	p := page{now: at, zone: time.UTC}
+	p.tested([]emergency.Emergency{
+		call(0, "ann", "desk", true, false),
+		call(1, "ann", "", false, true, emergency.NoticeSeen), // no test
+		call(2, "bea", "", true, true, emergency.NoticeRung),
+		call(3, "", "", true, true),
+		call(4, "ann", "desk", true, true, emergency.NoticeSeen, emergency.NoticeRung, emergency.CallbackAnswered),
+	})
+	lines := strings.Split(strings.TrimSpace(p.text.String()), "\n")
+	for i, want := range []string{
+		"ANN 2026-11-02 09:04 answered, shown as +12175559000, notice taken, called back, from desk",
+		"BEA 2026-11-02 09:02 answered, shown as +12175559000, notice rang",
+		"unknown phone at 10.0.0.9 2026-11-02 09:03 answered, shown as +12175559000, no notice rang",
+	} {
+		if i >= len(lines) || !strings.HasSuffix(strings.Join(strings.Fields(lines[i]), " "), want) {
+			t.Errorf("line %d of %q, want %q", i, lines, want)
+		}
+	}
+	if len(lines) != 3 {
+		t.Errorf("%q", lines)
+	}
+}
