@@ -23,7 +23,9 @@ func (b *Box) rememberTime(ctx context.Context) error {
 	tick := time.NewTicker(rememberEvery)
 	defer tick.Stop()
 	for {
-		if err := clock.Remember(b.cfg.DataDir, time.Now()); err != nil {
+		now := time.Now()
+		state, err := clock.ReadState(netcfg.Dir)
+		if err := clock.Remember(b.cfg.DataDir, now, err == nil && state.Sure(now)); err != nil {
 			b.log.Warn("the time is not kept on the card", "err", err)
 		}
 		select {

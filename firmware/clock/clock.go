@@ -22,6 +22,9 @@ import (
 // lifetime is how long after its build a program may believe to run.
 const lifetime = 20 * 365 * 24 * time.Hour
 
+// aLittle is how far a clock may go back without anybody's having been wrong.
+const aLittle = time.Minute
+
 // fileName of the last known time in the data folder: Unix seconds in decimal.
 const fileName = "clock"
 
@@ -54,9 +57,11 @@ func remembered(dir string) (time.Time, error) {
 }
 
 // Remember keeps a time on the card, for the next start. An earlier one than what is kept is not: a clock that is wrong
-// must not take away what was known.
-func Remember(dir string, now time.Time) error {
-	if last, err := remembered(dir); err == nil && !now.After(last) {
+// must not take away what was known. Unless a server says that it is the time (sure): what is kept was wrong then, and would end
+// certificates after each power cut until that time comes.
+func Remember(dir string, now time.Time, sure bool) error {
+	last, err := remembered(dir)
+	if err == nil && !now.After(last) && !(sure && last.Sub(now) > aLittle) {
 		return nil
 	}
 	path := filepath.Join(dir, fileName)

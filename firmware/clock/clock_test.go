@@ -46,7 +46,7 @@ func TestRemember(t *testing.T) {
 	dir := t.TempDir()
 	now := built.Add(48 * time.Hour)
 	for _, at := range []time.Time{now.Add(-time.Hour), now, built, now.Add(-time.Minute)} { // a clock that goes back takes nothing away
-		if err := Remember(dir, at); err != nil {
+		if err := Remember(dir, at, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,7 +56,29 @@ func TestRemember(t *testing.T) {
 	if list, _ := os.ReadDir(dir); len(list) != 1 {
 		t.Errorf("left over: %v", list)
 	}
-	if err := Remember(filepath.Join(dir, "none"), now); err == nil {
+	// A server once said a time that is years ahead; now it is known better.
+	wrong := now.AddDate(10, 0, 0)
+	for _, c := range []struct {
+		at, want time.Time
+		sure     bool
+	}{{wrong, wrong, true}, {now, wrong, false}, {now.Add(time.Hour), now.Add(time.Hour), true}, {now.Add(time.Hour - aLittle), now.Add(time.Hour), true}} {
+		if err := Remember(dir, c.at, c.sure); err != nil {
+			t.Fatal(err)
+		}
+		if got := Floor(dir, built); !got.Equal(c.want) {
+			t.Errorf("%s, sure %t: %s is kept, want %s", c.at, c.sure, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		s    State
+		want bool
+	}{{State{Known: true, Last: now}, true}, {State{Known: true, Last: now.AddDate(-1, 0, 0)}, false}, {State{Known: true, Last: now.Add(24 * time.Hour)}, false},
+		{State{Last: now}, false}, {State{Known: true, Last: now, Error: "contradiction"}, false}} {
+		if c.s.Sure(now) != c.want {
+			t.Errorf("%+v: sure %t", c.s, !c.want)
+		}
+	}
+	if err := Remember(filepath.Join(dir, "none"), now, true); err == nil {
 		t.Error("a folder that is not there is no error")
 	}
 }

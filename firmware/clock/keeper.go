@@ -54,6 +54,11 @@ func (s State) Alarms(now time.Time) []string {
 	return nil
 }
 
+// Sure reports whether the machine's time is a server's word, and not too old.
+func (s State) Sure(now time.Time) bool {
+	return s.Known && s.Error == "" && now.Sub(s.Last).Abs() < oldAfter
+}
+
 // ReadState reads what the helper wrote into dir.
 func ReadState(dir string) (s State, err error) {
 	data, err := os.ReadFile(filepath.Join(dir, StateName))
