@@ -56,13 +56,13 @@ func TestStart(t *testing.T) {
 		plan string
 		want string // what was reported in 8 s: second:outcome, by the time of the report; and of the machine
 	}{
-		"swallows everything": {"no@1h", "2:- 2.5:- 3:- down 5:- 7:-"},
-		"refuses":             {"no@0s", "0:- 0.5:- 1:- down 3:- 5:- 7:-"},
+		"swallows everything": {"no@1h", "2:- 2.25:- 2.5:- down 4.5:- 6.5:-"},
+		"refuses":             {"no@0s", "0:- 0.25:- 0.5:- down 2.5:- 4.5:- 6.5:-"},
 		"answers":             {"yes@10ms", "0.01:+ 2.01:+ 4.01:+ 6.01:+"},
-		"answers late":        {"yes@1.9s yes@10ms", "0.51:+ 2.51:+ 4.51:+ 6.51:+"},
-		"one is lost":         {"no@1h yes@100ms", "0.6:+ 2.6:+ 4.6:+ 6.6:+"},
-		"two are refused":     {"no@0s no@0s yes@50ms", "0:- 0.5:- 1.05:+ 3.05:+ 5.05:+ 7.05:+"},
-		"the last is slow":    {"no@1h no@1h yes@1.2s yes@0s", "2:- 2.2:+ 3:+ 5:+ 7:+"},
+		"answers late":        {"yes@1.9s yes@10ms", "0.26:+ 2.26:+ 4.26:+ 6.26:+"},
+		"one is lost":         {"no@1h yes@100ms", "0.35:+ 2.35:+ 4.35:+ 6.35:+"},
+		"two are refused":     {"no@0s no@0s yes@50ms", "0:- 0.25:- 0.55:+ 2.55:+ 4.55:+ 6.55:+"},
+		"the last is slow":    {"no@1h no@1h yes@1.7s yes@0s", "2:- 2.2:+ 2.5:+ 4.5:+ 6.5:+"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

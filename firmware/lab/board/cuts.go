@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/firmware/lab/nbd"
+	"holdfast/firmware/lab/phone"
 	"holdfast/firmware/lab/script"
 	"holdfast/firmware/lab/ua"
 	"holdfast/firmware/record"
@@ -117,7 +118,7 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 	for range 1 + r.random.IntN(5) {
 		number := r.nextNumber()
 		watch := r.disk.Watch(number)
-		if err := refused(ctx, caller, number); err != nil {
+		if err := r.refused(ctx, n, number); err != nil {
 			return err
 		}
 		if settled(ctx, watch, time.Now().Add(onCard)) {
@@ -182,27 +183,36 @@ func (r *rig) nextNumber() string {
 	return fmt.Sprintf("9121755%05d", 61000+r.dialled)
 }
 
-// refused makes a call that the SBC does not know a subscriber for.
-func refused(ctx context.Context, caller dialler, number string) error {
-	c, err := caller.Dial(number, ua.DialOptions{})
-	if err != nil {
-		return err
+// refused makes a call that the SBC does not know a subscriber for. A phone that loses its connection before there is any answer, as
+// one on a loaded machine may that takes a slow box for a silent one, registers and calls again.
+func (r *rig) refused(ctx context.Context, n *script.Notes, number string) error {
+	for {
+		if _, err := r.served(ctx, "1003"); err != nil {
+			return err
+		}
+		c, err := r.Person("1003").Phone.Dial(number, ua.DialOptions{})
+		if errors.Is(err, phone.ErrNotRegistered) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-c.Ended():
+		case <-c.Answered():
+			return fmt.Errorf("%s answered", number)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		switch {
+		case c.Status() >= 300:
+			return nil
+		case c.Status() != 0:
+			return fmt.Errorf("%s ended with %d", number, c.Status())
+		}
+		n.Saw("%s had to be dialled again (%s)", number, c.EndedBy())
+		pause(ctx, time.Second)
 	}
-	select {
-	case <-c.Ended():
-	case <-c.Answered():
-		return fmt.Errorf("%s answered", number)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if c.Status() < 300 {
-		return fmt.Errorf("%s ended with %d", number, c.Status())
-	}
-	return nil
-}
-
-type dialler interface {
-	Dial(to string, o ua.DialOptions) (*ua.Call, error)
 }
 
 // records are the dialled numbers of the call records on the card. Lines that a cut has torn do not count.
