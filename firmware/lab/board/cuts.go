@@ -134,6 +134,12 @@ func (r *rig) cutDuringCalls(ctx context.Context, n *script.Notes) error {
 	lost := r.disk.CutAfter(1+r.random.IntN(6), r.random)
 	for powered := true; powered; {
 		last, err := caller.Dial(r.nextNumber(), ua.DialOptions{})
+		if errors.Is(err, phone.ErrNotRegistered) {
+			_, err = r.served(ctx, "1003")
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
