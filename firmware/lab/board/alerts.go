@@ -90,6 +90,11 @@ func (a *alerts) wait(ctx context.Context, ok func() bool) error {
 
 // help makes a call for help whose alerts are refused, and returns the keys that have come until the first new one has.
 func (r *rig) help(ctx context.Context) ([]string, error) {
+	// What a step before has left refused stands before the new one in the box's queue.
+	r.alerts.set(true)
+	if err := r.alerts.wait(ctx, func() bool { return len(r.alerts.taken) == len(r.alerts.came) }); err != nil {
+		return nil, fmt.Errorf("an older alert is not sent again: %w", err)
+	}
 	r.alerts.set(false)
 	r.alerts.mu.Lock()
 	before := len(r.alerts.came)
