@@ -15,6 +15,7 @@ import (
 type deskBell struct {
 	b    *Box
 	cuts chan string // emergency calls
+	call func(context.Context, b2bua.RingOrder, func(b2bua.RingEvent)) error
 }
 
 const (
@@ -24,7 +25,12 @@ const (
 	deskPause  = 10 * time.Second // between rounds: phones may still be on their way back to the box
 )
 
-func newDesk(b *Box) *deskBell { return &deskBell{b: b, cuts: make(chan string, deskWaits)} }
+func newDesk(b *Box) *deskBell {
+	return &deskBell{b: b, cuts: make(chan string, deskWaits),
+		call: func(ctx context.Context, o b2bua.RingOrder, on func(b2bua.RingEvent)) error {
+			return b.calls.Ring(ctx, o, on)
+		}}
+}
 
 // ring asks for it; it does not wait.
 func (d *deskBell) ring(call string) {
@@ -52,9 +58,12 @@ func (d *deskBell) run(ctx context.Context) error {
 // tell rings one after the other until somebody takes it.
 func (d *deskBell) tell(ctx context.Context, id string) {
 	e, ok := d.b.journal.Get(id)
-	if !ok {
+	if !ok { // somebody called for help all the same
 		d.b.log.Error("a call that was cut off has no record", "call", id)
-		return
+		e.Number = "SOS"
+		if n := d.b.site.Load().EmergencyNumbers(); len(n) > 0 {
+			e.Number = n[0]
+		}
 	}
 	note := func(s emergency.Step) {
 		if err := d.b.journal.Add(id, s); err != nil {
@@ -81,7 +90,7 @@ func (d *deskBell) tell(ctx context.Context, id string) {
 				note(emergency.Step{Kind: emergency.Desk, Who: who})
 			}
 			taken := false
-			err = d.b.calls.Ring(ctx, o, func(e b2bua.RingEvent) { taken = taken || e != b2bua.RingBegan })
+			err = d.call(ctx, o, func(e b2bua.RingEvent) { taken = taken || e != b2bua.RingBegan })
 			switch {
 			case ctx.Err() != nil:
 				return

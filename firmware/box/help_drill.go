@@ -89,16 +89,21 @@ func (b *Box) drillNotice(ctx context.Context, id string, step func(ok bool, nam
 func (b *Box) drillCallback(ctx context.Context, id string, step func(ok bool, name, detail, fix string)) {
 	e, _ := b.journal.Get(id)
 	step(true, "callback", fmt.Sprintf("now call %s from outside, within %v", e.ELIN, callbackWithin), "")
-	who := ""
-	came := b.poll(ctx, callbackWithin, id, func(e emergency.Emergency) bool {
+	who, right := "", false
+	b.poll(ctx, callbackWithin, id, func(e emergency.Emergency) bool {
 		for _, s := range e.Steps {
 			if s.Kind == emergency.CallbackAnswered {
-				who = s.Who
+				who, right = s.Who, s.Who == e.Caller.User || s.Text != "" // by the user's number at the cloud
 			}
 		}
 		return who != ""
 	})
-	step(came, "callback", "reached "+who, "nobody was reached: is the number routed to this trunk, and does the user's phone ring?")
+	switch {
+	case who == "":
+		step(false, "callback", "nobody was reached", "is the number routed to this trunk, and does the user's phone ring?")
+	default:
+		step(right, "callback", "reached "+who, "somebody else took it: does the user's phone ring, and is it answered?")
+	}
 }
 
 func (b *Box) steps(id string) []emergency.Step {

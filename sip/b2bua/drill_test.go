@@ -32,8 +32,7 @@ func (w *world) drilling(ctx context.Context) (steps func() []DrillStep, end cha
 // TestDrill: the test call looks on the wire as an emergency call does, and each step is told.
 func TestDrill(t *testing.T) {
 	w := newWorld(t, located)
-	w.phone("1002")
-	x := w.sbc("sbc1")
+	phone, desk, x := w.phone("1002"), w.phone("1003"), w.sbc("sbc1")
 	steps, end := w.drilling(t.Context())
 	in := x.incoming(sip.INVITE)
 	req := in.Request()
@@ -66,6 +65,18 @@ func TestDrill(t *testing.T) {
 	if k := w.kinds(""); !slices.Equal(k, []EmergencyKind{Recognised, InviteLeaves, CallAnswered, CallEnded}) {
 		t.Errorf("record %v", k)
 	}
+
+	// And somebody calls the number that was shown: the phone rings, the desk does not.
+	w.taken(x.call(floorELIN, pcmu), phone)
+	desk.quiet()
+	if k := w.kinds(w.help[0].Call); !slices.Equal(k[4:], []EmergencyKind{CallbackBegan, CallbackAnswered, CallbackEnded}) {
+		t.Errorf("record %v", k)
+	}
+	phone.conn.Close()
+	w.mu.Lock()
+	delete(w.bindings, "u1002")
+	w.mu.Unlock()
+	w.taken(x.call(floorELIN, pcmu), desk) // gone meanwhile
 }
 
 // TestDrillFails: what is wrong is said, with what to do about it, and nothing is left over.
