@@ -151,6 +151,9 @@ func (b *Box) reloadCertificates() {
 	b.log.Info("certificates are renewed")
 }
 
+// mostShown authorities: a whole machine's list is no page to read.
+const mostShown = 50
+
 // Certificates are those that the box shows, and the authorities that it takes an SBC's from.
 func (b *Box) Certificates() (out []certs.Info) {
 	for _, own := range []struct {
@@ -164,7 +167,8 @@ func (b *Box) Certificates() (out []certs.Info) {
 		}
 		out = append(out, i)
 	}
-	return append(out, b.authorities.Load().Infos(certs.SBC)...)
+	trusted := b.authorities.Load().Infos(certs.SBC)
+	return append(out, trusted[:min(len(trusted), mostShown)]...)
 }
 
 // CertificateRequest makes a request for an authority. The key stays here; without names it carries those of the
