@@ -66,7 +66,7 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 	}
 	final := t.final
 	raw := []byte(res.String())
-	lingers := t.conn.over == UDP
+	lingers := t.conn.over == UDP && !t.conn.Closed()
 	if lingers {
 		t.sent(res, raw)
 	}
