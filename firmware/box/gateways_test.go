@@ -12,6 +12,7 @@ import (
 
 	"holdfast/firmware/config"
 	"holdfast/sip/access"
+	"holdfast/sip/b2bua"
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
@@ -65,6 +66,12 @@ func TestGatewaysComeBack(t *testing.T) {
 	c, ok := b.stack.Conn(uint64(list[0].Flow))
 	if !ok || c.Remote() != at || c.Over() != stack.UDP || !c.Authenticated() {
 		t.Error("its flow is not there, or proves nobody")
+	}
+	// When the outage is over it is no longer here, but can still be called back.
+	b.calls = b2bua.New(b2bua.Options{Stack: b.stack})
+	b.sendHome()
+	if n := b.registrar.Counts(time.Now()); n.Unreachable != 2 || c.Closed() {
+		t.Errorf("sent home: %+v, closed %v", n, c.Closed())
 	}
 }
 

@@ -103,6 +103,10 @@ func (b *Box) sendHome() {
 		if c.Side() != stack.Access || !c.Authenticated() || b.calls.Busy(c) {
 			continue
 		}
+		if c.Over() == stack.UDP { // nothing would tell it; its short expiry sends it home, and in an emergency it can still be called back
+			b.registrar.FlowGone(registrar.Flow(c.Flow()))
+			continue
+		}
 		c.Close()
 		if sent++; sent == homeRate {
 			return

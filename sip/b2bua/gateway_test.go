@@ -260,3 +260,17 @@ func TestGatewayHelp(t *testing.T) {
 		w.ended()
 	}
 }
+
+// A flow over UDP that was given up is an address all the same: the call goes on, and ends on both sides.
+func TestGatewayFlowGone(t *testing.T) {
+	w := newWorld(t, elevator("udp"))
+	phone, gw := w.phone("1001"), w.gateway("1002", true, false)
+	o := gw.send(gw.request(sip.INVITE, "1002", "1001", plain(4200)))
+	callee := phone.answer(phone.incoming(sip.INVITE))
+	o.up(nil)
+	phone.acked()
+	w.stack.Reach(gw.stack.PlainAddr(stack.UDP)).Close()
+	callee.within(sip.BYE, nil).wait(200)
+	gw.bye()
+	w.ended()
+}

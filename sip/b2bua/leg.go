@@ -147,6 +147,12 @@ func (l *leg) connection() *stack.Conn {
 	if l.conn != nil && !l.conn.Closed() {
 		return l.conn
 	}
+	if l.conn != nil && l.conn.Over() == stack.UDP { // its flow was an address, which is still there
+		if c := l.call.agent.o.Stack.Reach(l.conn.Remote()); c != nil {
+			l.use(c)
+			return c
+		}
+	}
 	if l.trunk != nil {
 		if c, ok := l.call.agent.o.Trunks.Open(l.trunk.ID); ok {
 			l.use(c)

@@ -228,8 +228,7 @@ func TestDatagramFlood(t *testing.T) {
 	})
 }
 
-// FuzzDatagram sends whatever to the socket. The stack answers at most once, to the device alone, and a good request after
-// it is served.
+// FuzzDatagram sends whatever to the socket: no fault, no answer to another host, no more flows than a device may have.
 func FuzzDatagram(f *testing.F) {
 	for _, m := range material(f) {
 		f.Add(m)
