@@ -54,6 +54,9 @@ func Open(tap, dir string, id uint16) (*Switch, error) {
 		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
 	}
+	if err == nil { // who had the tap before may have had the kernel leave checksums out
+		err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0)
+	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("vlan: tap %s: %w", tap, err)
