@@ -2,7 +2,6 @@ package box
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -83,7 +82,9 @@ func (p *pins) list() []control.Pin {
 		caller := x.Caller.Display
 		switch {
 		case caller == "" && x.Caller.Number == "":
-			caller = fmt.Sprintf("unknown phone at %s", x.Caller.Source)
+			if caller = "unknown phone at " + x.Caller.Source; x.Caller.Binding != "" {
+				caller += ", which says it is " + x.Caller.Binding
+			}
 		case caller == "":
 			caller = x.Caller.Number
 		case x.Caller.Number != "":

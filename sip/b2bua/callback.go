@@ -28,8 +28,8 @@ func (c *Call) helper() elin.Caller {
 			who.Instance = claimedInstance(c.invite.Request())
 		}
 	}
-	if dev := c.callerDevice(); dev != nil && (l.user != nil || dev.Address == l.source.String()) {
-		who.Device = dev.ID // else it is only what a stranger says, and must not move another caller's pin
+	if dev := c.callerDevice(); dev != nil && tellsApart(dev, l) {
+		who.Device = dev.ID
 	}
 	if z := c.site.Place(c.callerDevice(), l.user).Zone; z != nil {
 		who.Place = z.Name
@@ -38,6 +38,13 @@ func (c *Call) helper() elin.Caller {
 		who.User, who.Number, who.Display = l.user.ID, l.user.Extension, l.user.Name
 	}
 	return who
+}
+
+// tellsApart reports whether the device says who calls. What a stranger says that it is does not, and must not move another caller's
+// pin; nor does a gateway's address, whose lines are users of their own.
+func tellsApart(dev *site.Device, l *leg) bool {
+	at := dev.Address == l.source.String()
+	return l.user == nil && at || l.user != nil && (!at || dev.User == l.user.ID)
 }
 
 // claimedInstance is the instance that a request's sender says it is (RFC 5626 §4.1), as the registrar writes it.
@@ -102,7 +109,7 @@ func (c *Call) ringCaller(u *site.User, who elin.Caller, id route.CallerID) {
 }
 
 // ringSource rings everybody at the address of a phone that could not be told from them, or has not answered: those first of
-// whom nothing is known but that.
+// whom nothing is known but that. Who is in another call for help is left alone.
 func (c *Call) ringSource(who elin.Caller, id route.CallerID) {
 	known := make(map[uint64]bool)
 	registered := c.registeredAt(who.Source)
@@ -110,12 +117,15 @@ func (c *Call) ringSource(who elin.Caller, id route.CallerID) {
 		known[x.conn.Flow()] = true
 	}
 	for _, conn := range c.agent.o.Stack.Conns() {
-		if conn.Side() == stack.Access && conn.Remote().Addr().String() == who.Source && !conn.Closed() && !known[conn.Flow()] {
+		if conn.Side() == stack.Access && conn.Remote().Addr().String() == who.Source && !conn.Closed() && !known[conn.Flow()] &&
+			!c.wasRung(conn.Flow(), "") && !c.agent.callsForHelp(conn, nil) {
 			c.ringOver(conn, nil, "", who.Binding, id)
 		}
 	}
 	for _, x := range registered {
-		c.ringOver(x.conn, x.user, x.binding.Instance, x.binding.URI, id)
+		if !c.agent.callsForHelp(x.conn, x.user) {
+			c.ringOver(x.conn, x.user, x.binding.Instance, x.binding.URI, id)
+		}
 	}
 }
 
@@ -144,10 +154,9 @@ func (c *Call) wasRung(flow uint64, binding string) bool {
 	return slices.ContainsFunc(c.branches, func(l *leg) bool { return l.flow.Load() == flow && (binding == "" || l.binding == binding) })
 }
 
-// ringOver rings the phone at the other end of a connection, unless the call has rung there before, or the phone is in another
-// call for help.
+// ringOver rings the phone at the other end of a connection, unless the call has rung there before.
 func (c *Call) ringOver(conn *stack.Conn, u *site.User, instance, binding string, id route.CallerID) {
-	if c.wasRung(conn.Flow(), binding) || u == nil && c.wasRung(conn.Flow(), "") || len(c.trying()) >= maxBranches {
+	if c.wasRung(conn.Flow(), binding) || len(c.trying()) >= maxBranches {
 		return
 	}
 	var target sip.Uri

@@ -273,3 +273,23 @@ func TestCallbackThatReachesNobody(t *testing.T) {
 		t.Errorf("steps %v", got)
 	}
 }
+
+// TestCallbackDisturbsNoCaller: whoever is at the caller's address rings in the end, but nobody who is in a call for help.
+func TestCallbackDisturbsNoCaller(t *testing.T) {
+	w := newWorld(t, twoNumbers)
+	x := w.sbc("sbc1")
+	first, second, user := w.phone("7771"), w.phone("7772"), w.phone("1002")
+	number := w.asks(first, x, "<urn:uuid:1>")
+	o := second.send(second.request(sip.INVITE, "7772", "911", offer()))
+	in := x.incoming(sip.INVITE)
+	x.answer(in)
+	o.up(nil)
+	x.acked()
+	cb := x.call(number, pcmu)
+	first.incoming(sip.INVITE).Reply(486, "Busy Here")
+	w.taken(cb, user)
+	second.quiet()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}

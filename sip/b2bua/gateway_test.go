@@ -274,3 +274,55 @@ func TestGatewayFlowGone(t *testing.T) {
 	gw.bye()
 	w.ended()
 }
+
+// TestGatewayLines: each line of a gateway is a caller of its own, whether it has a user or not: a second call for help takes no
+// pin from the first, and a callback to the number that they share rings both.
+func TestGatewayLines(t *testing.T) {
+	for _, registered := range []bool{true, false} {
+		w := newWorld(t, elevator("udp"))
+		gw, sbc := w.gateway("1002", registered, false), w.sbc("sbc1")
+		if registered {
+			w.mu.Lock()
+			b := w.bindings["u1002"][0]
+			b.AOR, b.URI = "u1003", strings.Replace(b.URI, "1002", "1003", 1)
+			w.bindings["u1003"] = append(w.bindings["u1003"], b)
+			w.mu.Unlock()
+		}
+		for _, line := range []string{"1002", "1003"} {
+			from := line
+			if !registered {
+				from = "anonymous"
+			}
+			req := gw.request(sip.INVITE, from, "911", plain(4200))
+			req.Contact().Address.User = line
+			o := gw.send(req)
+			in := sbc.incoming(sip.INVITE)
+			sbc.answer(in)
+			o.up(nil)
+			sbc.acked()
+			o.within(sip.BYE, nil).wait(200)
+			sbc.bye()
+			w.ended()
+		}
+		back := sbc.call(gatewayELIN, pcmu)
+		rung := map[string]*stack.ServerTx{}
+		for range 2 {
+			tx := gw.incoming(sip.INVITE)
+			tx.Reply(180, "Ringing")
+			rung[tx.Request().Recipient.User] = tx
+		}
+		desk := sbc.incoming(sip.INVITE) // with them, since the number is shared
+		desk.Reply(180, "Ringing")
+		back.wait(180)
+		if rung["1002"] == nil || rung["1003"] == nil {
+			t.Errorf("registered %v: rung are %v", registered, rung)
+		}
+		back.tx.Cancel()
+		back.wait(487)
+		for range 2 {
+			gw.cancelled().Reply(487, "Request Terminated")
+		}
+		sbc.cancelled().Reply(487, "Request Terminated")
+		w.ended()
+	}
+}

@@ -56,6 +56,8 @@ type who struct {
 
 func (c Caller) who() who {
 	switch {
+	case c.Device != "" && c.User == "": // a line of a gateway, perhaps
+		return who{owner{device, c.Device}, c.phone(at(c.Binding))}
 	case c.Device != "":
 		return who{owner{device, c.Device}, ""}
 	case c.User != "":

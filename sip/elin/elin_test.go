@@ -239,6 +239,8 @@ func TestWhoIsTheSameCaller(t *testing.T) {
 		{"two phones of one user, without instance", Caller{User: "ann", Binding: "sip:1"}, Caller{User: "ann", Binding: "sip:2"}, false},
 		{"one instance that two users claim", ann, Caller{User: "bea", Instance: ann.Instance}, false},
 		{"a device is a device whoever uses it", Caller{Device: "lobby", User: "ann"}, Caller{Device: "lobby", User: "bea"}, true},
+		{"two lines of a gateway, nobody's", Caller{Device: "gw", Source: "10.0.0.7", Binding: "sip:1@10.0.0.7"}, Caller{Device: "gw", Source: "10.0.0.7", Binding: "sip:2@10.0.0.7"}, false},
+		{"one of them again", Caller{Device: "gw", Source: "10.0.0.7", Binding: "sip:1@10.0.0.7"}, Caller{Device: "gw", Source: "10.0.0.7", Binding: "sip:1@10.0.0.7:5062"}, true},
 		{"strangers at one address, by instance", Caller{Source: "10.0.0.5", Instance: "x"}, Caller{Source: "10.0.0.5", Instance: "y", Binding: "z"}, false},
 		{"a stranger from another port", Caller{Source: "10.0.0.5", Binding: "sip:204@192.168.1.9:4711;transport=tls"}, Caller{Source: "10.0.0.5", Binding: "SIPS:204@192.168.1.9:9000"}, true},
 		{"two behind one address", Caller{Source: "10.0.0.5", Binding: "sip:204@192.168.1.9:5061"}, Caller{Source: "10.0.0.5", Binding: "sip:204@192.168.1.10:5061"}, false},
