@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -80,6 +81,19 @@ func (c *Call) spare(do func()) (ok bool) {
 	do()
 	return true
 }
+
+// contained makes an error of a fault in a call that the box makes by itself: whoever wanted it tries again.
+func (c *Call) contained(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.fault(p)
+			err = fmt.Errorf("%s: %w", c.id, errFault)
+		}
+	}()
+	return do()
+}
+
+var errFault = errors.New("a fault of the program")
 
 // contain keeps a fault in the recognition of a request to that request. Somebody who dials for help is tried to be
 // served as if nobody knew them: that needs the least.

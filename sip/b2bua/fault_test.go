@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -112,4 +113,21 @@ func TestFaultInAnEmergencyCall(t *testing.T) {
 	if w.heardAlarm("cut off by a fault") != 1 {
 		t.Errorf("steps %v", w.kinds(r.ID))
 	}
+}
+
+// TestFaultInANotice: a call of the box's own that fails leaves nothing behind, and the next is made.
+func TestFaultInANotice(t *testing.T) {
+	w := newWorld(t, helpful)
+	a := w.phone("1001")
+	w.media.onAdd = crash
+	_, end := w.ringing(t.Context(), deadline)
+	if err := within(t, end, "the end"); !errors.Is(err, errFault) {
+		t.Error(err)
+	}
+	w.media.onAdd = nil
+	events, end := w.ringing(t.Context(), deadline)
+	a.answer(a.incoming(sip.INVITE), pcmu)
+	a.acked()
+	within(t, events, "taken")
+	a.acknowledges(end)
 }

@@ -72,9 +72,9 @@ func (a *Agent) Ring(ctx context.Context, o RingOrder, on func(RingEvent)) error
 	c.decision = route.Decision{CallerID: route.CallerID{Name: o.Name, Number: o.Number}, Callback: true} // it counts as one
 	c.media = a.o.Media.Open(c.id, MediaOptions{Emergency: true})
 	r := &ring{Call: c, order: o, on: on}
-	err := r.run(ctx, u)
+	err := r.contained(func() error { return r.run(ctx, u) })
 	close(c.done)
-	r.hangUpAll()
+	r.contained(func() error { r.hangUpAll(); return nil })
 	return err
 }
 
