@@ -49,7 +49,8 @@ class Adapter(sipp.Sipp):
         return self
 
     def request(self, method, cseq, to, *lines, uri=None, there=None, body=None):
-        attributes = {} if method == "ACK" else {"retrans": 500}
+        # The ACK of the 401 is not lost: SIPp gives up where that comes once more behind the next answers.
+        attributes = {"retrans": 500} if method != "ACK" else {"lost": 0} if cseq == 1 else {}
         return message(["%s %s SIP/2.0" % (method, uri or "sip:" + (to + "@" if method != "REGISTER" else "") + box.DOMAIN),
                         "Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch];rport",
                         "From: <sip:%s@%s>;tag=[pid]a[call_number]" % (self.user, box.DOMAIN), there or "To: <sip:%s@%s>" % (to, box.DOMAIN),
