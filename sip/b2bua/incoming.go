@@ -88,7 +88,7 @@ func (a *Agent) caller(tx *stack.ServerTx, help bool) (*site.User, bool) {
 			return u, true
 		}
 	}
-	if !a.strangers.allow(tx.Conn().Remote().Addr(), tx.Conn().Flow(), time.Now()) {
+	if !a.strangers.allow(originOf(tx.Conn()), time.Now()) {
 		a.log.Warn("a stranger dials for help too often", "source", tx.Conn().Remote().String())
 		tx.Reply(503, "Service Unavailable")
 		return nil, false

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"holdfast/sip/stack"
 )
 
 // strangers bounds emergency calls of phones that nobody knows: a few at once, then one every some seconds, of one connection and
@@ -19,6 +21,15 @@ type origin struct {
 	flow uint64
 }
 
+// originOf is a phone's connection; a gateway without TLS has none for each of its lines.
+func originOf(c *stack.Conn) origin {
+	o := origin{addr: c.Remote().Addr()}
+	if c.Over() == stack.TLS {
+		o.flow = c.Flow()
+	}
+	return o
+}
+
 type stranger struct {
 	n  float64 // calls, leaking away
 	at time.Time
@@ -32,13 +43,13 @@ const (
 )
 
 // allow counts a call.
-func (s *strangers) allow(a netip.Addr, flow uint64, now time.Time) bool {
+func (s *strangers) allow(one origin, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.makeRoom(now)
-	one, all := origin{a, flow}, origin{addr: a}
+	all := origin{addr: one.addr}
 	x, y := s.leaked(one, now), s.leaked(all, now)
-	ok := x.n+1 <= strangerBurst && y.n+1 <= sourceBurst
+	ok := (one == all || x.n+1 <= strangerBurst) && y.n+1 <= sourceBurst
 	if ok {
 		x.n++
 		y.n++

@@ -15,7 +15,7 @@ func TestStrangersAreFew(t *testing.T) {
 	count := func(addr netip.Addr, flows ...uint64) (n int) {
 		for range 100 {
 			for _, f := range flows {
-				if s.allow(addr, f, now) {
+				if s.allow(origin{addr, f}, now) {
 					n++
 				}
 			}
@@ -31,6 +31,9 @@ func TestStrangersAreFew(t *testing.T) {
 	if n := count(b, 7); n != strangerBurst {
 		t.Errorf("%d calls of another address", n)
 	}
+	if n := count(netip.MustParseAddr("192.0.2.3"), 0); n != sourceBurst {
+		t.Errorf("%d calls of a gateway without connections", n)
+	}
 	now = now.Add(2 * strangerEvery)
 	if n := count(a, 1, 2); n != 2 {
 		t.Errorf("%d calls after a while", n)
@@ -41,7 +44,7 @@ func TestStrangersAreFew(t *testing.T) {
 	}
 	for i := range uint64(10 * strangersKept) { // an attack from everywhere refuses nobody else
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if !s.allow(addr, i+100, now) || len(s.seen) > strangersKept {
+		if !s.allow(origin{addr, i + 100}, now) || len(s.seen) > strangersKept {
 			t.Fatalf("call %d, %d kept", i, len(s.seen))
 		}
 	}
