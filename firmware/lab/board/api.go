@@ -49,13 +49,21 @@ func (r *rig) answers(ctx context.Context) error {
 	}
 }
 
-// put has an update written; it returns when the box says that the next start will try it.
+// put has an update written; it returns when the box says that the next start will try it. The updater, a program of its own, may
+// still be starting.
 func (r *rig) put(ctx context.Context, bundle []byte) error {
-	code, text, err := r.ask(ctx, http.MethodPut, "/update", bundle)
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("the update was answered with %d: %s", code, text)
+	for {
+		code, text, err := r.ask(ctx, http.MethodPut, "/update", bundle)
+		switch {
+		case err != nil:
+			return err
+		case code == http.StatusOK:
+			return nil
+		case !strings.Contains(text, "ask the updater: dial") || ctx.Err() != nil:
+			return fmt.Errorf("the update was answered with %d: %s", code, text)
+		}
+		pause(ctx, 200*time.Millisecond)
 	}
-	return err
 }
 
 // reached reports whether a TLS server answers at the fallback address, whatever certificate it shows.
