@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,20 +51,26 @@ func (r *rig) answers(ctx context.Context) error {
 }
 
 // put has an update written; it returns when the box says that the next start will try it. The updater, a program of its own, may
-// still be starting.
+// still be starting: it is asked with what is no bundle until it is there.
 func (r *rig) put(ctx context.Context, bundle []byte) error {
 	for {
-		code, text, err := r.ask(ctx, http.MethodPut, "/update", bundle)
-		switch {
-		case err != nil:
+		_, text, err := r.ask(ctx, http.MethodPut, "/update", []byte("no bundle"))
+		if err != nil {
 			return err
-		case code == http.StatusOK:
-			return nil
-		case !strings.Contains(text, "ask the updater: dial") || ctx.Err() != nil:
-			return fmt.Errorf("the update was answered with %d: %s", code, text)
+		}
+		if !strings.Contains(text, "ask the updater: dial") {
+			break
+		}
+		if ctx.Err() != nil {
+			return errors.New(text)
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
+	code, text, err := r.ask(ctx, http.MethodPut, "/update", bundle)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("the update was answered with %d: %s", code, text)
+	}
+	return err
 }
 
 // reached reports whether a TLS server answers at the fallback address, whatever certificate it shows.
