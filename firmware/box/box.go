@@ -247,7 +247,7 @@ func (b *Box) Run(ctx context.Context) error {
 		under("webhook delivery", func(ctx context.Context) error { return b.outbox.Deliver(ctx, webhook.Kind, b.webhook.Deliver) })
 	}
 	front.Go(func() error {
-		awaitAddress(frontCtx, b.stack.Addr(stack.Access).Addr(), addressWithin)
+		awaitAddress(frontCtx, b.cfg.Phones.MediaAddress, addressWithin)
 		return b.prober.Run(frontCtx)
 	})
 	front.Go(func() error { return b.documents.Run(frontCtx) })

@@ -42,6 +42,7 @@ type answer struct {
 	alive  bool
 	rtt    time.Duration // from the request to the answer; 0: none
 	detail string
+	here   bool // the probe did not leave this machine: no address, no route, no name
 }
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
@@ -107,14 +108,14 @@ func (p *Prober) watch(ctx context.Context, t target) {
 }
 
 // ask makes one probe and reports it.
-func (p *Prober) ask(ctx context.Context, t target) (alive bool) {
+func (p *Prober) ask(ctx context.Context, t target) answer {
 	zone, kind := t.name()
 	at := time.Now()
 	one, cancel := context.WithDeadline(ctx, at.Add(p.timeout))
 	a := t.ask(one)
 	cancel()
 	if ctx.Err() != nil {
-		return false // the probe was cut short, not the cloud
+		return answer{} // the probe was cut short, not the cloud
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +124,7 @@ func (p *Prober) ask(ctx context.Context, t target) (alive bool) {
 		p.last[zone] = a
 	}
 	p.report(mode.Probe{Zone: zone, Kind: kind, At: at, Alive: a.alive, RTT: a.rtt, Detail: a.detail})
-	return a.alive
+	return a
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

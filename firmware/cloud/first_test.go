@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +50,7 @@ func (o *one) ask(ctx context.Context) answer {
 	if !pause(ctx, d) {
 		return answer{detail: "no answer in time"}
 	}
-	return answer{alive: word == "yes", detail: word}
+	return answer{alive: word == "yes", detail: word, here: word == "here"}
 }
 
 // TestStart: the first probes of a zone overlap, and everything after them has the usual rhythm.
@@ -62,6 +65,9 @@ func TestStart(t *testing.T) {
 		"answers late":        {"yes@1.9s yes@10ms", "0.26:+ 2.26:+ 4.26:+ 6.26:+"},
 		"one is lost":         {"no@1h yes@100ms", "0.35:+ 2.35:+ 4.35:+ 6.35:+"},
 		"two are refused":     {"no@0s no@0s yes@50ms", "0:- 0.25:- 0.55:+ 2.55:+ 4.55:+ 6.55:+"},
+		"no way out":          {"here@0s", "0:- 2:- 4:- down 6:-"},
+		"no way out yet":      {"here@10ms yes@10ms", "0.01:- 2.01:+ 4.01:+ 6.01:+"},
+		"then no cloud":       {"here@0s no@0s", "0:- 2:- 2.25:- down 4.25:- 6.25:-"},
 		"the last is slow":    {"no@1h no@1h yes@1.7s yes@0s", "2:- 2.2:+ 2.5:+ 4.5:+ 6.5:+"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,5 +102,24 @@ func TestStart(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestNeverLeft: what says more of this machine than of the cloud.
+func TestNeverLeft(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{fmt.Errorf("dial: %w", &net.OpError{Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}), true},
+		{&net.OpError{Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}, true},
+		{&net.OpError{Err: &net.DNSError{Err: "no such host"}}, true},
+		{&net.OpError{Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, false},
+		{&net.OpError{Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, false}, // the LAN is there, and the router is not
+		{context.DeadlineExceeded, false},
+	} {
+		if got := neverLeft(c.err); got != c.want {
+			t.Errorf("%v: %v", c.err, got)
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (z *zone) ask(ctx context.Context) answer {
 		a, err = z.try(ctx)
 	}
 	if err != nil {
-		return answer{detail: explain(err)}
+		return answer{detail: explain(err), here: neverLeft(err)}
 	}
 	return a
 }
@@ -119,4 +119,11 @@ func explain(err error) string {
 		return "connection closed"
 	}
 	return err.Error()
+}
+
+// neverLeft reports whether a probe failed before anything of it was sent to the cloud: this machine has no address or no route
+// yet, or nobody tells it the zone's address.
+func neverLeft(err error) bool {
+	var name *net.DNSError
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.As(err, &name)
 }

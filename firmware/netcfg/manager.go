@@ -189,6 +189,11 @@ func (m *Manager) look(ctx context.Context, tick bool) {
 		m.fault("the network cannot be read: %v", err)
 		return
 	}
+	if m.o.ResolvConf != "" && len(n.DNS) > 0 { // before the addresses: programs that begin with them look names up at once
+		if err := writeFile(m.o.ResolvConf, resolvConf(n.DNS)); err != nil {
+			m.fault("the list of DNS servers cannot be written: %v", err)
+		}
+	}
 	want := wants(n, have, m.fallback(n, have))
 	for range 4 { // a fallback that somebody has makes room for the next
 		before := m.fallbacks
@@ -208,11 +213,6 @@ func (m *Manager) look(ctx context.Context, tick bool) {
 	if tick {
 		m.askGateways(want, now)
 		m.forget(now)
-	}
-	if m.o.ResolvConf != "" && len(n.DNS) > 0 {
-		if err := writeFile(m.o.ResolvConf, resolvConf(n.DNS)); err != nil {
-			m.fault("the list of DNS servers cannot be written: %v", err)
-		}
 	}
 	m.tell(have, want, n, now)
 }
