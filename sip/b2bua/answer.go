@@ -96,14 +96,13 @@ func (c *Call) answerCaller(dir sdp.Direction) ([]byte, error) {
 // connect gives the call to the branch that answered.
 func (c *Call) connect(l *leg, res *sip.Response) {
 	c.callee = l
-	c.ringing.stop()
 	if c.announced {
 		c.caller.media.StopPlay()
 	}
-	c.ringsAt.Store(nil)
-	c.stopWaiting()
-	c.straightened()
-	c.cancelBranches(l, elsewhere)
+	together := c.decision.Callback // who answers with nothing usable must not silence the others whom it rings
+	if !together {
+		c.chosen(l)
+	}
 	if l.uas == nil {
 		c.save(l) // from here on it believes in a call
 		l.ack(res.CSeq().SeqNo, nil)
@@ -119,10 +118,22 @@ func (c *Call) connect(l *leg, res *sip.Response) {
 		c.feed(inUnusable, nil, nil)
 		return
 	}
+	if together {
+		c.chosen(l)
+	}
 	c.answeredAt = time.Now()
 	c.helpAnswered(l)
 	c.agent.totals.Answered.Add(1)
 	c.log.Info("answered", "leg", l.name, "aor", l.aor(), "codec", l.codecs.Audio.Name, "suite", l.send.Suite, "shared", sharing(c.caller, l))
+}
+
+// chosen ends the race: the others that ring are cancelled.
+func (c *Call) chosen(l *leg) {
+	c.ringing.stop()
+	c.ringsAt.Store(nil)
+	c.stopWaiting()
+	c.straightened()
+	c.cancelBranches(l, elsewhere)
 }
 
 // bridge ties both sides together and answers the caller.

@@ -68,6 +68,7 @@ type Call struct {
 	answers   []string          // a callback: the emergency calls that it answers
 	announced bool              // the caller hears a prompt
 	retried   map[string]bool   // trunks that an emergency call tries a second time, since they were full
+	crowded   map[string]bool   // of these, those where only calls to the security desk could make room
 	skipped   map[string]bool   // or since they took long to connect
 	redialled map[string]bool   // or since their connection fell
 	invited   bool              // the emergency call's first INVITE is on a trunk

@@ -20,7 +20,8 @@ import (
 // helper is the caller of an emergency call as a pin remembers it.
 func (c *Call) helper() elin.Caller {
 	l := c.caller
-	who := elin.Caller{Source: l.source.String(), Instance: l.instance, Binding: l.binding, CallID: c.id, Test: c.decision.Test}
+	who := elin.Caller{Source: l.source.String(), Instance: l.instance, Binding: l.binding, CallID: c.id, Test: c.decision.Test,
+		Plain: l.peer != nil && l.plainOK && l.send.Suite == ""}
 	who.Flows[0] = l.flow.Load()
 	if who.Binding == "" {
 		who.Binding = l.dlg.target.String()
@@ -62,9 +63,20 @@ func claimedInstance(req *sip.Request) string {
 
 // isHere reports whether the phone that called can be rung.
 func (a *Agent) isHere(who elin.Caller) bool {
-	if slices.ContainsFunc(who.Flows[:], func(f uint64) bool { return a.accessConn(f) != nil }) {
-		return true
-	}
+	return slices.ContainsFunc(who.Flows[:], func(f uint64) bool { return a.accessConn(f) != nil }) || a.isBound(who)
+}
+
+// stays reports whether the phone that called would be known to have left: it has a binding, or a connection that it would have
+// closed. A flow over UDP closes for nobody.
+func (a *Agent) stays(who elin.Caller) bool {
+	return a.isBound(who) || slices.ContainsFunc(who.Flows[:], func(f uint64) bool {
+		conn := a.accessConn(f)
+		return conn != nil && conn.Over() != stack.UDP
+	})
+}
+
+// isBound reports whether the phone that called has a binding here.
+func (a *Agent) isBound(who elin.Caller) bool {
 	return slices.ContainsFunc(a.o.Bindings(who.User), func(b registrar.Binding) bool {
 		return (a.accessConn(uint64(b.Flow)) != nil || a.restored(b)) && who.MayBe(b.Instance, b.URI, uint64(b.Flow))
 	})
@@ -106,6 +118,14 @@ func (c *Call) ringCaller(u *site.User, who elin.Caller, id route.CallerID) {
 			c.ringOver(x.conn, x.user, x.binding.Instance, x.binding.URI, id)
 		}
 	}
+}
+
+// calledPlain reports whether the leg is the very phone that called for help with plain RTP: it is called back so.
+func (c *Call) calledPlain(l *leg) bool {
+	return slices.ContainsFunc(c.decision.Targets, func(t route.Target) bool {
+		return t.Only != nil && t.Only.Plain && (t.User == nil) == (l.user == nil) && (t.User == nil || t.User.ID == l.user.ID) &&
+			(t.Only.Instance != "" || t.Only.Binding != "") && t.Only.MayBe(l.instance, l.binding, l.flow.Load())
+	})
 }
 
 // ringSource rings everybody at the address of a phone that could not be told from them, or has not answered: those first of

@@ -1,10 +1,12 @@
 package b2bua
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
@@ -290,6 +292,121 @@ func TestCallbackDisturbsNoCaller(t *testing.T) {
 	w.taken(cb, user)
 	second.quiet()
 	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestCallbackInPlain: a phone that called for help with plain RTP is called back with it; nobody else is, nor that phone once it
+// has called with SRTP.
+func TestCallbackInPlain(t *testing.T) {
+	for _, ext := range []string{"1001", "7771"} {
+		w := newWorld(t, helpful)
+		x, a := w.sbc("sbc1"), w.phone(ext)
+		other := w.phone("1002")
+		if ext == "1001" {
+			other = w.phone("1001")
+		}
+		help := func(body []byte) (number string) {
+			o := a.send(a.request(sip.INVITE, ext, "911", body))
+			in := x.incoming(sip.INVITE)
+			x.answer(in)
+			o.up(nil)
+			x.acked()
+			o.within(sip.BYE, nil).wait(200)
+			x.bye()
+			w.ended()
+			return in.Request().From().Address.User
+		}
+		plainly := func(in *stack.ServerTx) bool {
+			return strings.Contains(string(in.Request().Body()), " RTP/AVP ")
+		}
+		number := help(plain(4200))
+
+		cb := x.call(number, pcmu)
+		in := a.incoming(sip.INVITE)
+		if !plainly(in) {
+			t.Fatalf("%s is offered\n%s", ext, in.Request().Body())
+		}
+		res := in.Response(200, "OK")
+		res.AppendHeader(&sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: ext, Host: "127.0.0.1", Port: int(a.conn.Local().Port())}})
+		setSDP(res, plain(4100))
+		in.Respond(res)
+		cb.up(nil)
+		a.acked()
+		_, legs := w.media.last()
+		if s := legs[1].stream; s.Recv.Suite != "" || s.Send.Suite != "" || !s.FixedSource || !s.ToPeer || !s.FromPeer {
+			t.Errorf("the caller's media: %+v", s)
+		}
+		cb.within(sip.BYE, nil).wait(200)
+		a.bye()
+		w.ended()
+
+		cb = x.call(number, pcmu)
+		a.incoming(sip.INVITE).Reply(486, "Busy Here")
+		in = other.incoming(sip.INVITE)
+		if plainly(in) {
+			t.Errorf("another phone is offered\n%s", in.Request().Body())
+		}
+		other.answer(in, pcmu)
+		cb.up(nil)
+		other.acked()
+		cb.within(sip.BYE, nil).wait(200)
+		other.bye()
+		w.ended()
+
+		help(offer())
+		cb = x.call(number, pcmu)
+		in = a.incoming(sip.INVITE)
+		if plainly(in) {
+			t.Errorf("a phone that knows SRTP is offered\n%s", in.Request().Body())
+		}
+		a.answer(in, pcmu)
+		cb.up(nil)
+		a.acked()
+		cb.within(sip.BYE, nil).wait(200)
+		a.bye()
+		w.ended()
+	}
+}
+
+// TestGatewayThatLeft: an address is not a sign of life: a gateway on UDP without a binding may be at the cloud again, and is rung
+// there when it does not answer here.
+func TestGatewayThatLeft(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) {
+		elevator("udp")(d)
+		d.Users[1].CloudNumbers = []string{"+13125551002"}
+	})
+	gw, x := w.gateway("1002", true, false), w.sbc("sbc1")
+	who := elin.Caller{User: "u1002", Binding: w.list("u1002")[0].URI, Flows: elin.Flows{uint64(w.list("u1002")[0].Flow)}}
+	if !w.agent.isHere(who) || !w.agent.stays(who) {
+		t.Error("a gateway that is registered is not here")
+	}
+	o := gw.send(gw.request(sip.INVITE, "1002", "911", plain(4200)))
+	in := x.incoming(sip.INVITE)
+	number := in.Request().From().Address.User
+	x.answer(in)
+	o.up(nil)
+	x.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+	w.mu.Lock()
+	delete(w.bindings, "u1002")
+	w.mu.Unlock()
+	w.serving, w.cloud = false, true
+	if !w.agent.isHere(who) || w.agent.stays(who) {
+		t.Error("a gateway without a binding can be rung, and may have left")
+	}
+	cb := x.call(number, pcmu)
+	gw.incoming(sip.INVITE).Reply(404, "Not Found")
+	in = x.incoming(sip.INVITE)
+	if to := in.Request().Recipient.User; to != "+13125551002" {
+		t.Errorf("then %s is rung", to)
+	}
+	x.answer(in, pcmu)
+	cb.up(nil)
+	x.acked()
+	cb.within(sip.BYE, nil).wait(200)
 	x.bye()
 	w.ended()
 }

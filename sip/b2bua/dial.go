@@ -122,7 +122,7 @@ func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Ur
 // sendInvite offers media to the branch and sends its INVITE.
 func (c *Call) sendInvite(l *leg, conn *stack.Conn, headers []sip.Header) error {
 	l.use(conn)
-	l.plainOK = l.plainDevice()
+	l.plainOK = l.plainDevice() || c.calledPlain(l)
 	c.lend(l)
 	body, err := l.offerCodecs(sdp.OfferTo(c.wants, nil), c.callerDirection())
 	if err != nil {

@@ -49,7 +49,11 @@ func (c *Call) awaitTrunk(l *leg) {
 	c.invited = c.invited || c.dialsEmergency()
 	l.patience.stop()
 	l.patience = c.after(c.agent.o.EmergencyPatience, func() { c.giveUp(l, "no answer at all") })
-	l.progress = c.after(c.agent.o.EmergencyProgress, func() { c.giveUp(l, "nothing but 100") })
+	l.progress = c.after(c.agent.o.EmergencyProgress, func() {
+		if c.dialsEmergency() || len(c.trunks) > 0 { // else nobody is left to try, and a mobile may take longer: RingFor is the end
+			c.giveUp(l, "nothing but 100")
+		}
+	})
 }
 
 // heardFromTrunk follows a trunk's responses with the clocks of failover.
@@ -111,13 +115,14 @@ func (c *Call) rangAtTrunk() {
 // takeTrunk takes a place on the trunk. For an emergency call there always is one: where the trunk is full, the youngest
 // ordinary call on it ends, and is returned: its BYE is to leave before the INVITE that takes its place.
 func (c *Call) takeTrunk(t *site.Trunk) (victim *Call, ok bool) {
-	if c.agent.takeTrunk(t) {
+	if !c.crowded[t.ID] && c.agent.takeTrunk(t) {
 		return nil, true
 	}
 	if !c.preempts() {
 		return nil, false
 	}
-	victim = c.agent.preempt(t)
+	victim = c.agent.preempt(t, c.crowded[t.ID])
+	delete(c.crowded, t.ID)
 	c.agent.forceTrunk(t)
 	return victim, true
 }
@@ -153,12 +158,17 @@ func (c *Call) trunkFailed(l *leg, status int, res *sip.Response) {
 	if !c.failsOver() || !c.preempts() || !full(status, res) || c.retried[l.trunk.ID] || status == 486 && !c.dialsEmergency() {
 		return // at a security desk 486 means that it talks
 	}
-	if c.agent.preempt(l.trunk) == nil && !c.agent.madeRoom(l.trunk) {
-		return // no ordinary call is in the way there, nor was one a moment ago
+	crowded := false
+	if c.agent.preempt(l.trunk, false) == nil && !c.agent.madeRoom(l.trunk) {
+		if !c.dialsEmergency() || !c.agent.deskOn(l.trunk) {
+			return // no ordinary call is in the way there, nor was one a moment ago
+		}
+		crowded = true // a spared call is: it ends when all other trunks have failed
 	}
 	if c.retried == nil {
-		c.retried = make(map[string]bool)
+		c.retried, c.crowded = make(map[string]bool), make(map[string]bool)
 	}
+	c.crowded[l.trunk.ID] = crowded
 	c.retried[l.trunk.ID] = true
 	c.trunks = append(c.trunks, l.trunk)
 }
@@ -205,7 +215,7 @@ func (c *Call) makeRoom(try int) bool {
 	}
 	wait, gone := mediaPause, (chan struct{})(nil)
 	if try%mediaEvery == 0 {
-		if victim := c.agent.preempt(nil); victim != nil {
+		if victim := c.agent.preempt(nil, false); victim != nil {
 			wait, gone = byeWait, victim.gone
 		}
 	}
@@ -216,18 +226,27 @@ func (c *Call) makeRoom(try int) bool {
 	return true
 }
 
-// preempt ends the youngest ordinary call on the trunk, or of all; nil if there is none.
-func (a *Agent) preempt(t *site.Trunk) *Call {
-	a.mu.Lock()
-	var youngest *Call
+// youngest is the ordinary call that began last on the trunk, or of all; desk: of those that are spared. a.mu is held.
+func (a *Agent) youngest(t *site.Trunk, desk bool) (youngest *Call) {
 	for _, c := range a.calls {
 		on := c.onTrunk.Load()
-		if c.emergency || c.toDesk.Load() || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() {
+		if c.emergency || c.toDesk.Load() != desk || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() {
 			continue
 		}
 		if youngest == nil || c.began.After(youngest.began) {
 			youngest = c
 		}
+	}
+	return youngest
+}
+
+// preempt ends the youngest ordinary call on the trunk, or of all; where there is none one to the security desk, if that may be.
+// nil: nobody's.
+func (a *Agent) preempt(t *site.Trunk, evenDesk bool) *Call {
+	a.mu.Lock()
+	youngest := a.youngest(t, false)
+	if youngest == nil && evenDesk {
+		youngest = a.youngest(t, true)
 	}
 	if youngest != nil {
 		youngest.preempted.Store(true)

@@ -172,5 +172,8 @@ func (v view) Registered(userID string) bool {
 // Here reports whether the phone that called for help can be rung.
 func (v view) Here(who elin.Caller) bool { return v.a.isHere(who) }
 
+// Stays reports whether it is known not to have left.
+func (v view) Stays(who elin.Caller) bool { return v.a.stays(who) }
+
 // Pinned says who called for help under a number.
 func (v view) Pinned(number string) elin.Callback { return v.a.pinned(number) }

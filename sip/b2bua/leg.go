@@ -23,7 +23,7 @@ type leg struct {
 	trunk    *site.Trunk // an SBC's
 	instance string      // of the phone, to find it again on a new connection
 	binding  string      // contact URI of the phone's binding
-	plainOK  bool        // a device that the site allows plain RTP
+	plainOK  bool        // a device that the site allows plain RTP, or a phone that calls for help with it
 
 	conn    *stack.Conn
 	flow    atomic.Uint64 // of conn; read by the agent

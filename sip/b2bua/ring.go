@@ -250,7 +250,11 @@ func (r *ring) connected(in gotConn) {
 		return
 	}
 	l.patience = r.after(r.agent.o.EmergencyPatience, func() { r.leave(l, "no answer at all") })
-	l.progress = r.after(r.agent.o.EmergencyProgress, func() { r.leave(l, "nothing but 100") })
+	l.progress = r.after(r.agent.o.EmergencyProgress, func() {
+		if len(r.trunks) > 0 {
+			r.leave(l, "nothing but 100")
+		}
+	})
 }
 
 // leave gives a trunk up that does not answer; run tries the next one.

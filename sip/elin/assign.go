@@ -181,7 +181,8 @@ func weak(w who, c Caller) bool { return w.kind == stranger || c.Test }
 
 // touch enters one more call of the pin's caller.
 func (t *Table) touch(now time.Time, p *pin, c Caller) {
-	c.Test = c.Test && (p.began.IsZero() || p.caller.Test) // once for real, always for real
+	c.Test = c.Test && (p.began.IsZero() || p.caller.Test)    // once for real, always for real
+	c.Plain = c.Plain && (p.began.IsZero() || p.caller.Plain) // it has shown that it can do better
 	c.Flows = c.Flows.before(p.caller.Flows)
 	if p.weak && !weak(p.who, c) {
 		p.weak = false

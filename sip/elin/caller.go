@@ -21,6 +21,7 @@ type Caller struct {
 	Place    string `json:"place,omitempty"`    // for people: the address that the PSAP got
 	CallID   string `json:"call,omitempty"`     // the box's id of the call
 	Test     bool   `json:"test,omitempty"`     // a call to a test number
+	Plain    bool   `json:"plain,omitempty"`    // the phone has called with plain RTP only: it may know nothing else
 }
 
 // Flows are numbers of connections, the latest first; 0: none.
@@ -80,7 +81,7 @@ func (c Caller) phone(binding string) string {
 
 // any is the caller as one of all its owner's phones.
 func (c Caller) any() Caller {
-	c.Instance, c.Binding = "", ""
+	c.Instance, c.Binding, c.Plain = "", "", false
 	return c
 }
 

@@ -145,3 +145,32 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// TestPlain: that a phone called with plain RTP is kept across a crash, until it shows that it can do better; where an owner's phones
+// are not told apart it is nobody's.
+func TestPlain(t *testing.T) {
+	tab := New(Options{})
+	ann := phone("ann", "1")
+	ann.Plain = true
+	tab.Pin(start, floor(e1), ann)
+	again := New(Options{})
+	if err := again.Restore(start, tab.Export(start)); err != nil {
+		t.Fatal(err)
+	}
+	plain := func(tab *Table) bool { return tab.Callback(start, e1).Callers[0].Plain }
+	ann.CallID = "2"
+	again.Pin(start, floor(e1), ann)
+	if !plain(tab) || !plain(again) {
+		t.Error("lost")
+	}
+	ann.CallID, ann.Plain = "3", false
+	again.Pin(start, floor(e1), ann)
+	ann.CallID, ann.Plain = "4", true
+	again.Pin(start, floor(e1), ann)
+	if plain(again) {
+		t.Error("a phone that knows SRTP is plain again")
+	}
+	if ann.any().Plain {
+		t.Error("any phone is plain")
+	}
+}

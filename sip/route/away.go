@@ -15,7 +15,7 @@ const (
 	mostAway = 2 // callers of a shared number: the desk has to hear of it soon
 )
 
-// awayNumber is the cloud number of the caller who called last, is not here, and has not been tried; "" if there is none. It is no
+// awayNumber is the cloud number of the caller who called last, may have left, and has not been tried; "" if there is none. It is no
 // ELIN and no number of the carrier's (site.Load), and not one under which a call for help may have gone out.
 func (c *call) awayNumber(d Decision) string {
 	if !c.policy.Cloud || c.site.Doc().Emergency.NoCloudBack || d.away >= mostAway || len(c.site.Trunks()) == 0 {
@@ -23,7 +23,7 @@ func (c *call) awayNumber(d Decision) string {
 	}
 	for _, caller := range d.pins.Callers {
 		u, ok := c.site.UserByID(caller.User)
-		if !ok || c.view.Here(caller) {
+		if !ok || c.view.Stays(caller) {
 			continue
 		}
 		i := slices.IndexFunc(u.CloudNumbers, func(n string) bool { return !mainNumber(c.site, n) })
@@ -39,10 +39,11 @@ func (c *call) awayNumber(d Decision) string {
 func (c *call) ringAway(d Decision, number string) Decision {
 	d.away++
 	d.Visited = append(d.Visited, number)
-	if d.pins.Desk {
+	if d.pins.Desk { // its own turn comes all the same: this is too short for it
 		with := d
+		with.Visited = slices.Clone(d.Visited)
 		if desk := c.fromDesk(&with); desk != nil && desk[0].User != nil {
-			d, d.Targets = with, desk
+			d.Targets = desk
 		}
 	}
 	id := c.callerOutside(nil)

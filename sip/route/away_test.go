@@ -33,6 +33,7 @@ func TestCallbackByTheCloud(t *testing.T) {
 		}, cloud, []string{"reception"}},
 		{"the phone is here", desk.and("alice"), []string{"alice/x"}, nil, cloud, []string{"alice=x", "alice-x", "reception"}},
 		{"it has gone, another is here", desk.and("alice"), []string{"alice/away"}, nil, cloud, []string{"alice=away", "alice-away", alices, "reception"}},
+		{"over UDP, without a binding", desk.and("alice"), []string{"alice/udp"}, nil, cloud, []string{"alice=udp", "alice-udp", alices, "reception"}},
 		{"no cloud number", desk, []string{"erin/x"}, nil, cloud, []string{"reception"}},
 		{"a phone of nobody", desk, []string{"/door"}, nil, cloud, []string{"=door", "reception"}},
 		{"no pin", desk, nil, nil, cloud, []string{"reception"}},
@@ -40,11 +41,11 @@ func TestCallbackByTheCloud(t *testing.T) {
 			m["users"].([]any)[1].(map[string]any)["cloud_numbers"] = []any{main}
 		}, cloud, []string{"reception"}},
 		{"shared: each, and the desk with the first", desk, []string{"alice/x", "bob/y", "grace/z"}, nil, cloud,
-			[]string{"reception +13125551007", bobs, outside, "480"}},
+			[]string{"reception +13125551007", "reception " + bobs, "reception", outside, "480"}},
 		{"shared: the desk is outside", here{}, []string{"alice/x", "bob/y"}, nil, cloud, []string{bobs, alices, outside, "480"}},
 		{"shared: one is here", desk.and("alice"), []string{"alice/x", "bob/y"}, nil, cloud,
 			[]string{"alice=x reception", "alice-x", bobs, outside, "480"}},
-		{"one caller from two phones, both gone", desk, []string{"alice/x", "alice/y"}, nil, cloud, []string{"reception " + alices, outside, "480"}},
+		{"one caller from two phones, both gone", desk, []string{"alice/x", "alice/y"}, nil, cloud, []string{"reception " + alices, "reception", outside, "480"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := load(t)

@@ -266,4 +266,11 @@ func TestAtDesk(t *testing.T) {
 			t.Errorf("%s%s: %v", tt.user, tt.number, got)
 		}
 	}
+	none := loadChanged(t, func(m map[string]any) {
+		delete(m["emergency"].(map[string]any), "security_desk")
+		m["site"].(map[string]any)["main_number"] = "+12175551100"
+	})
+	if u, ok := none.Lookup(none.Doc().Site.MainNumber); !ok || AtDesk(none, u, "") {
+		t.Errorf("who answers the main number of a site without a desk: %v, %v", u, ok)
+	}
 }

@@ -53,6 +53,9 @@ type View interface {
 	Registered(userID string) bool
 	// Here reports whether the very phone that called for help can be rung.
 	Here(who elin.Caller) bool
+	// Stays reports whether it is known not to have left: a phone on UDP that has no binding may be elsewhere by now, though
+	// it can still be rung.
+	Stays(who elin.Caller) bool
 	// Pinned says who called for help under a number in E.164 (sip/elin.Table.Callback); zero: nobody.
 	Pinned(number string) elin.Callback
 }

@@ -15,6 +15,7 @@ type here map[string]bool
 
 func (h here) Registered(id string) bool          { return h[id] }
 func (h here) Here(who elin.Caller) bool          { return h[who.User] && who.Instance != "away" }
+func (h here) Stays(who elin.Caller) bool         { return h.Here(who) && who.Instance != "udp" }
 func (h here) Pinned(number string) elin.Callback { return elin.Callback{} }
 
 var everybody = here{"reception": true, "alice": true, "bob": true, "carol": true, "dave": true, "erin": true, "room-204": true}
