@@ -342,7 +342,7 @@ func TestDeskHoldsNoTrunk(t *testing.T) {
 }
 
 // TestLastTrunkMayTakeItsTime: the last trunk that says that it tries keeps a call to the desk outside: a mobile may need long to
-// ring. A call for help goes to the desk, since a PSAP does not.
+// ring.
 func TestLastTrunkMayTakeItsTime(t *testing.T) {
 	for _, notice := range []bool{false, true} {
 		w := newWorld(t, twoTrunks)
