@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -70,7 +71,9 @@ type Box struct {
 	codecs    *codecs
 	budget    budget
 	watching
-	strays strays
+	gateways gateways
+	inHelp   func() []netip.Addr // where the phones are that call for help; nil: nobody does
+	strays   strays
 	hardware
 	saving  sync.Mutex // see saveBindings
 	ram     string     // folder of what a crash must not lose
@@ -189,6 +192,7 @@ func (b *Box) buildSIP() error {
 		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
 		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep, OnCut: b.desk.ring, OnCodecs: b.codecs.heard,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})
+	b.inHelp = b.calls.HelpSources
 	if b.ringer == nil {
 		b.ringer, b.messenger = bells{b}, bells{b}
 	}

@@ -36,5 +36,7 @@ func (b *Box) restoreDialogs() []string {
 	if len(list) > 0 || unfit > 0 {
 		b.log.Warn("calls of the program's last life", "dialogs", len(list), "unfit", unfit)
 	}
-	return b.calls.Restore(list)
+	resumed := b.calls.Restore(list)
+	b.keepGateways(list)
+	return resumed
 }

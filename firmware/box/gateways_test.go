@@ -75,6 +75,53 @@ func TestGatewaysComeBack(t *testing.T) {
 	}
 }
 
+// TestGatewayStaysInHelp: a new document that drops a gateway, or gives it another transport, cuts no emergency call: the gateway goes
+// when that is over. So it is with a call that a crash of the program has interrupted.
+func TestGatewayStaysInHelp(t *testing.T) {
+	at := netip.MustParseAddrPort("127.0.0.7:5062")
+	for name, next := range map[string]*site.Site{"dropped": oneUser(t, site.RegisterInResilience), "on TCP": withDevice(t, "tcp"), "on TLS": withDevice(t, "tls")} {
+		for _, crashed := range []bool{false, true} {
+			b := lift(t, loopback{}, stack.Options{})
+			flow := b.stack.Reach(at)
+			inHelp := []netip.Addr{at.Addr()}
+			b.inHelp = func() []netip.Addr { return inHelp }
+			b.site.Store(next)
+			if crashed {
+				b.inHelp = nil
+				b.openGateways(next)
+				b.inHelp = func() []netip.Addr { return inHelp }
+				b.keepGateways([]b2bua.SavedDialog{{Emergency: true, At: at}, {Emergency: true}, {At: netip.MustParseAddrPort("127.0.0.8:5060")}})
+				flow = b.stack.Reach(at)
+			} else {
+				b.openGateways(next)
+			}
+			now := time.Now()
+			b.releaseGateways(now.Add(time.Hour))
+			if flow == nil || flow.Closed() || b.stack.Reach(at) != flow {
+				t.Fatalf("%s, crashed %v: cut off in its call", name, crashed)
+			}
+			if b.stack.Reach(netip.MustParseAddrPort("127.0.0.8:5060")) != nil {
+				t.Errorf("%s: somebody is served who calls nobody for help", name)
+			}
+			inHelp = nil
+			b.releaseGateways(now.Add(time.Hour + afterHelp/2)) // its BYE may be under way
+			if flow.Closed() {
+				t.Errorf("%s: cut off under its BYE", name)
+			}
+			b.releaseGateways(now.Add(time.Hour + 2*afterHelp))
+			if !flow.Closed() || b.stack.Reach(at) != nil {
+				t.Errorf("%s, crashed %v: still here after its call", name, crashed)
+			}
+		}
+	}
+	b := lift(t, loopback{}, stack.Options{})
+	b.inHelp = func() []netip.Addr { return []netip.Addr{netip.MustParseAddr("127.0.0.9")} } // a phone on TLS
+	b.openGateways(withDevice(t, "udp"))
+	if b.stack.Reach(netip.MustParseAddrPort("127.0.0.9:5060")) != nil || b.stack.Reach(at) == nil {
+		t.Error("whom no document has named is named")
+	}
+}
+
 // TestGatewayAlarm: a listener that cannot be opened is an alarm, and ends nothing; without a device there is neither.
 func TestGatewayAlarm(t *testing.T) {
 	b := lift(t, taken{}, stack.Options{})

@@ -86,6 +86,7 @@ func (b *Box) housekeeping(ctx context.Context) error {
 		if rush.due(b.stack.Counters().Accepted.Load()) {
 			rush.clear()
 		}
+		b.releaseGateways(now)
 		for _, g := range b.registrar.Expire(now) {
 			b.forgetBindings(g.AOR)
 		}

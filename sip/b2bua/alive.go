@@ -126,8 +126,5 @@ func (l *leg) strangersConn() *stack.Conn {
 		}
 		back = c
 	}
-	if back != nil {
-		l.use(back)
-	}
 	return back
 }

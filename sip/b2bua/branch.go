@@ -76,7 +76,7 @@ func (c *Call) success(l *leg, res *sip.Response) {
 		}
 		c.feed(inAnswer, l, res)
 	case tag != l.dlg.remote.tag:
-		other := &leg{call: c, name: l.name, side: l.side, user: l.user, trunk: l.trunk, conn: l.conn, dlg: l.dlg, answered: true}
+		other := &leg{call: c, name: l.name, side: l.side, user: l.user, trunk: l.trunk, conn: l.conn, at: l.at, dlg: l.dlg, answered: true}
 		other.dlg.routes = nil
 		other.dlg.accepted(res)
 		c.hangUp(other, res)

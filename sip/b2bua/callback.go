@@ -14,13 +14,13 @@ import (
 )
 
 // Whom a callback rings. A phone that is registered here is found by its binding. Any other is known by the connection that it
-// called over, as long as that stands; then by what it says of itself, should it have registered since; and in the end by its
-// address: all phones there ring.
+// called over, as long as that stands; then by what it says of itself, should it have registered since; a device on UDP by the
+// address and port that it called from; and in the end by its address: all phones there ring.
 
 // helper is the caller of an emergency call as a pin remembers it.
 func (c *Call) helper() elin.Caller {
 	l := c.caller
-	who := elin.Caller{Source: l.source.String(), Instance: l.instance, Binding: l.binding, CallID: c.id, Test: c.decision.Test,
+	who := elin.Caller{Source: l.source.String(), Instance: l.instance, Binding: l.binding, At: l.at, CallID: c.id, Test: c.decision.Test,
 		Plain: l.peer != nil && l.plainOK && l.send.Suite == ""}
 	who.Flows[0] = l.flow.Load()
 	if who.Binding == "" {
@@ -63,7 +63,8 @@ func claimedInstance(req *sip.Request) string {
 
 // isHere reports whether the phone that called can be rung.
 func (a *Agent) isHere(who elin.Caller) bool {
-	return slices.ContainsFunc(who.Flows[:], func(f uint64) bool { return a.accessConn(f) != nil }) || a.isBound(who)
+	return slices.ContainsFunc(who.Flows[:], func(f uint64) bool { return a.accessConn(f) != nil }) || a.isBound(who) ||
+		a.o.Stack.Reach(who.At) != nil
 }
 
 // stays reports whether the phone that called would be known to have left: it has a binding, or a connection that it would have
@@ -106,10 +107,17 @@ func (c *Call) ringCaller(u *site.User, who elin.Caller, id route.CallerID) {
 			}
 		}
 	}
-	switch {
-	case len(c.branches) > before || who.Instance == "" && who.Binding == "":
-		return
-	case u != nil:
+	if len(c.branches) == before && (who.Instance != "" || who.Binding != "") {
+		c.ringLikely(u, who, id)
+	}
+	if conn := c.device(who.At); conn != nil && len(c.branches) == before {
+		c.ringOver(conn, u, who.Instance, who.Binding, id)
+	}
+}
+
+// ringLikely rings a phone that has registered since and says that it is the one that called.
+func (c *Call) ringLikely(u *site.User, who elin.Caller, id route.CallerID) {
+	if u != nil {
 		c.ringPhones(u, id, who.MayBe)
 		return
 	}

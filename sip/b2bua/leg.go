@@ -6,6 +6,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/elin"
 	"holdfast/sip/location"
 	"holdfast/sip/route"
 	"holdfast/sip/sdp"
@@ -26,9 +27,10 @@ type leg struct {
 	plainOK  bool        // a device that the site allows plain RTP, or a phone that calls for help with it
 
 	conn    *stack.Conn
-	flow    atomic.Uint64 // of conn; read by the agent
-	source  netip.Addr    // the peer's address; fixed before the leg is known to the agent
-	peerTag atomic.Value  // string; the peer's tag, read by the agent
+	flow    atomic.Uint64  // of conn; read by the agent
+	source  netip.Addr     // the peer's address; fixed before the leg is known to the agent
+	at      netip.AddrPort // of a device on UDP: where it is reached, with a connection or without
+	peerTag atomic.Value   // string; the peer's tag, read by the agent
 	dlg     dialog
 
 	shown route.CallerID // the party as others see it
@@ -120,6 +122,10 @@ func (l *leg) mediaSide() Side {
 func (l *leg) use(c *stack.Conn) {
 	l.conn = c
 	l.flow.Store(c.Flow())
+	l.at = netip.AddrPort{}
+	if c.Over() == stack.UDP {
+		l.at = c.Remote()
+	}
 	if !l.source.IsValid() {
 		l.source = c.Remote().Addr()
 	}
@@ -147,12 +153,6 @@ func (l *leg) connection() *stack.Conn {
 	if l.conn != nil && !l.conn.Closed() {
 		return l.conn
 	}
-	if l.conn != nil && l.conn.Over() == stack.UDP { // its flow was an address, which is still there
-		if c := l.call.agent.o.Stack.Reach(l.conn.Remote()); c != nil {
-			l.use(c)
-			return c
-		}
-	}
 	if l.trunk != nil {
 		if c, ok := l.call.agent.o.Trunks.Open(l.trunk.ID); ok {
 			l.use(c)
@@ -160,25 +160,49 @@ func (l *leg) connection() *stack.Conn {
 		}
 		return nil
 	}
-	if l.user == nil {
-		return l.strangersConn()
+	back, likely := l.registered()
+	if back == nil {
+		back = l.call.device(l.at)
 	}
-	var back *stack.Conn
-	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
-		c, ok := l.call.agent.o.Stack.Conn(uint64(b.Flow))
-		switch {
-		case b.Flow == 0 || !ok:
-		case l.instance != "" && b.Instance == l.instance || l.instance == "" && l.binding == b.URI:
-			l.use(c)
-			return c
-		case l.instance == "" && b.Instance == "" && c.Remote().Addr() == l.source && back == nil:
-			back = c // it has no name of its own, and another port now
-		}
+	if back == nil {
+		back = likely
+	}
+	if back == nil && l.user == nil {
+		back = l.strangersConn()
 	}
 	if back != nil {
 		l.use(back)
 	}
 	return back
+}
+
+// registered is the connection that the user's phone has registered on, or one that is likely its: it has no name of its own, and
+// another port now. nil where there is none.
+func (l *leg) registered() (sure, likely *stack.Conn) {
+	if l.user == nil {
+		return nil, nil
+	}
+	for _, b := range l.call.agent.o.Bindings(l.user.ID) {
+		c, ok := l.call.agent.o.Stack.Conn(uint64(b.Flow))
+		switch {
+		case b.Flow == 0 || !ok:
+		case l.instance != "" && b.Instance == l.instance || l.instance == "" && l.binding == b.URI:
+			return c, nil
+		case l.instance == "" && b.Instance == "" && c.Remote().Addr() == l.source && likely == nil:
+			likely = c
+		}
+	}
+	return nil, likely
+}
+
+// device is the flow of a device on UDP, whose address is all that there is to it: also where the flow was given up, or the
+// program has begun anew. nil if the site names no device there. For an emergency call it stays as long as a callback may come.
+func (c *Call) device(at netip.AddrPort) *stack.Conn {
+	conn := c.agent.o.Stack.Reach(at)
+	if conn != nil && c.emergency && !conn.Authenticated() {
+		conn.KeepFor(elin.Window)
+	}
+	return conn
 }
 
 // request starts a transaction in the dialog; do runs on the call's goroutine with its end, once. A 2xx to an INVITE

@@ -1,6 +1,8 @@
 package b2bua
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -28,6 +30,7 @@ type SavedDialog struct {
 	Target            string   // the peer's Contact
 	Routes            []string `json:",omitempty"`
 	Seq               uint32
+	At                netip.AddrPort `json:",omitzero"` // of a device on UDP: where it is reached
 	Emergency         bool
 	Since             time.Time
 	Help              *SavedHelp `json:",omitempty"` // of an emergency call
@@ -57,7 +60,7 @@ func (c *Call) save(l *leg) {
 func (c *Call) savedDialog(l *leg) SavedDialog {
 	d := l.dlg
 	s := SavedDialog{Key: d.key(), CallID: d.callID, Local: d.local.uri.String(), LocalTag: d.local.tag, Remote: d.remote.uri.String(),
-		RemoteTag: d.remote.tag, Target: d.target.String(), Seq: d.localSeq, Emergency: c.emergency, Since: c.began}
+		RemoteTag: d.remote.tag, Target: d.target.String(), Seq: d.localSeq, At: l.at, Emergency: c.emergency, Since: c.began}
 	for _, r := range d.routes {
 		s.Routes = append(s.Routes, r.String())
 	}
@@ -118,6 +121,7 @@ func (a *Agent) Restore(list []SavedDialog) (resumed []string) {
 
 // bury ends dialogs.
 func (a *Agent) bury(list []SavedDialog) {
+	list = slices.DeleteFunc(slices.Clone(list), a.endAtDevice)
 	trunks := make(map[string][]SavedDialog)
 	users := make(map[string]bool)
 	a.mu.Lock()
@@ -144,6 +148,19 @@ func (a *Agent) bury(list []SavedDialog) {
 	for id := range users {
 		a.endLost(id) // who is back already
 	}
+}
+
+// endAtDevice sends BYE to a device on UDP: it is where it was, registered or not. false if the dialog has none.
+func (a *Agent) endAtDevice(s SavedDialog) bool {
+	if s.Trunk != "" || a.o.Dialogs == nil || time.Since(s.Since) > savedFor {
+		return false
+	}
+	c := a.o.Stack.Reach(s.At)
+	if c == nil {
+		return false
+	}
+	a.endSaved(s, c)
+	return true
 }
 
 // endOnTrunk sends BYE for each dialog, as soon as the trunk can be reached.

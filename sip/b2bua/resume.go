@@ -185,7 +185,7 @@ func (a *Agent) restoredCall(id string, both []SavedDialog) (*Call, error) {
 
 func (c *Call) restoredLeg(s *SavedDialog) (*leg, error) {
 	h := s.Help
-	l := &leg{call: c, side: stack.Access, instance: s.Instance, binding: s.Binding, source: h.Source, plainOK: h.Plain, own: !h.Caller,
+	l := &leg{call: c, side: stack.Access, instance: s.Instance, binding: s.Binding, source: h.Source, at: s.At, plainOK: h.Plain, own: !h.Caller,
 		answered: true, acked: true, id: h.Session, said: true, restored: s}
 	var ok bool
 	if s.Trunk != "" {

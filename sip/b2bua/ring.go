@@ -189,7 +189,7 @@ func (r *ring) send(l *leg, conn *stack.Conn, headers ...sip.Header) error {
 			return
 		}
 		// It is over; who picks up now is hung up.
-		late := &leg{call: r.Call, conn: conn, side: l.side, dlg: l.dlg, answered: true}
+		late := &leg{call: r.Call, conn: conn, at: l.at, side: l.side, dlg: l.dlg, answered: true}
 		late.dlg.accepted(res)
 		r.hangUp(late, res)
 	})

@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"net/netip"
 	"time"
 
 	"holdfast/sip/site"
@@ -58,6 +59,18 @@ func (a *Agent) Count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.calls)
+}
+
+// HelpSources are the addresses of the phones that are in an emergency call or a callback to one.
+func (a *Agent) HelpSources() (out []netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.legs {
+		if l.side == stack.Access && l.call.emergency {
+			out = append(out, l.source)
+		}
+	}
+	return out
 }
 
 // Busy reports whether a call runs on the connection.

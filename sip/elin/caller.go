@@ -2,6 +2,7 @@ package elin
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -10,18 +11,19 @@ import (
 // for a phone that is no user's the address that it calls from; and of those the phone, by its instance or its binding. What
 // a phone says of itself counts only among the phones of its user or its address.
 type Caller struct {
-	User     string `json:"user,omitempty"`     // site.User.ID
-	Device   string `json:"device,omitempty"`   // site.Device.ID
-	Instance string `json:"instance,omitempty"` // +sip.instance (RFC 5626)
-	Binding  string `json:"binding,omitempty"`  // Contact URI of the phone
-	Source   string `json:"source,omitempty"`   // IP address of the phone, without port
-	Flows    Flows  `json:"-"`                  // connections that it has called over in this life of the program
-	Number   string `json:"number,omitempty"`   // the caller's own: extension
-	Display  string `json:"display,omitempty"`  // for people: "ROOM 204"
-	Place    string `json:"place,omitempty"`    // for people: the address that the PSAP got
-	CallID   string `json:"call,omitempty"`     // the box's id of the call
-	Test     bool   `json:"test,omitempty"`     // a call to a test number
-	Plain    bool   `json:"plain,omitempty"`    // the phone has called with plain RTP only: it may know nothing else
+	User     string         `json:"user,omitempty"`     // site.User.ID
+	Device   string         `json:"device,omitempty"`   // site.Device.ID
+	Instance string         `json:"instance,omitempty"` // +sip.instance (RFC 5626)
+	Binding  string         `json:"binding,omitempty"`  // Contact URI of the phone
+	Source   string         `json:"source,omitempty"`   // IP address of the phone, without port
+	At       netip.AddrPort `json:"at,omitzero"`        // of a device on UDP: where it is reached, connection or not
+	Flows    Flows          `json:"-"`                  // connections that it has called over in this life of the program
+	Number   string         `json:"number,omitempty"`   // the caller's own: extension
+	Display  string         `json:"display,omitempty"`  // for people: "ROOM 204"
+	Place    string         `json:"place,omitempty"`    // for people: the address that the PSAP got
+	CallID   string         `json:"call,omitempty"`     // the box's id of the call
+	Test     bool           `json:"test,omitempty"`     // a call to a test number
+	Plain    bool           `json:"plain,omitempty"`    // the phone has called with plain RTP only: it may know nothing else
 }
 
 // Flows are numbers of connections, the latest first; 0: none.

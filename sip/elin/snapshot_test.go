@@ -3,6 +3,7 @@ package elin
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,29 @@ func TestExportAndRestore(t *testing.T) {
 		if n := len(tab.Pins(later.Add(Window))); n != 0 {
 			t.Errorf("%d pins live for ever", n)
 		}
+	}
+}
+
+// TestWhereADeviceIs: it outlives the program, and pins of a program that did not keep it are read.
+func TestWhereADeviceIs(t *testing.T) {
+	lift := Caller{Source: "10.0.0.71", Binding: "sip:lift@10.0.0.71:5062", At: netip.MustParseAddrPort("10.0.0.71:5062"), CallID: "1"}
+	tab := New(Options{})
+	tab.Pin(start, floor(e1), lift)
+	tab.Pin(start, floor(e2), phone("ann", "2"))
+	data := tab.Export(start)
+	if n := strings.Count(string(data), `"at":"10.0.0.71:5062"`); n != 1 || strings.Count(string(data), `"at"`) != 1 {
+		t.Errorf("%s", data)
+	}
+	again := New(Options{})
+	if err := again.Restore(start, data); err != nil {
+		t.Fatal(err)
+	}
+	if cb := again.Callback(start, e1); len(cb.Callers) != 1 || cb.Callers[0].At != lift.At {
+		t.Errorf("%+v", cb)
+	}
+	before := New(Options{})
+	if err := before.Restore(start, []byte(strings.Replace(string(data), `"at":"10.0.0.71:5062",`, "", 1))); err != nil || len(before.Callback(start, e1).Callers) != 1 {
+		t.Errorf("%v", err)
 	}
 }
 
