@@ -8,7 +8,7 @@ import (
 )
 
 // onHangup renews certificates and looks for a new site document at SIGHUP: what a person changed on the card takes
-// effect without a restart; the boot file by one, as soon as nobody needs the box. What does not load is refused, and the old one serves on.
+// effect without a restart; what a changed boot file would do is told. What does not load is refused, and the old one serves on.
 func (b *Box) onHangup(ctx context.Context) (stop func()) {
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGHUP)
@@ -23,7 +23,6 @@ func (b *Box) onHangup(ctx context.Context) (stop func()) {
 			case <-ch:
 				b.reloadCertificates()
 				b.lookAtSettings()
-				b.settings.want()
 				if msg, err := b.Fetch(ctx, false); err != nil {
 					b.log.Error("site document", "err", err)
 				} else {

@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"holdfast/firmware/box"
 	"holdfast/firmware/config"
@@ -57,10 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return errors.Join(box.Rescue(ctx, *rescue, versionText(), err, []string{*file}, log), err)
 	}
 	b.FollowSettings(*file, data, func() ([]byte, error) { return readBoot(*file) })
-	if err := b.Run(ctx); !errors.Is(err, box.ErrRestart) {
-		return err
-	}
-	return fmt.Errorf("begin anew: %w", unix.Exec("/proc/self/exe", os.Args, os.Environ())) // with the same rights
+	return b.Run(ctx)
 }
 
 // logger writes to standard error.
