@@ -57,8 +57,8 @@ func remembered(dir string) (time.Time, error) {
 }
 
 // Remember keeps a time on the card, for the next start. An earlier one than what is kept is not: a clock that is wrong
-// must not take away what was known. Unless a server says that it is the time (sure): what is kept was wrong then, and would end
-// certificates after each power cut until that time comes.
+// must not take away what was known. Unless servers agree that it is the time (sure, see State.Sure): what is kept was wrong then,
+// and would end certificates after each power cut until that time comes.
 func Remember(dir string, now time.Time, sure bool) error {
 	last, err := remembered(dir)
 	if err == nil && !now.After(last) && !(sure && last.Sub(now) > aLittle) {

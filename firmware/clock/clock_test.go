@@ -72,8 +72,8 @@ func TestRemember(t *testing.T) {
 	for _, c := range []struct {
 		s    State
 		want bool
-	}{{State{Known: true, Last: now}, true}, {State{Known: true, Last: now.AddDate(-1, 0, 0)}, false}, {State{Known: true, Last: now.Add(24 * time.Hour)}, false},
-		{State{Last: now}, false}, {State{Known: true, Last: now, Error: "contradiction"}, false}} {
+	}{{State{Known: true, Agreed: true, Last: now}, true}, {State{Known: true, Last: now}, false}, {State{Known: true, Agreed: true, Last: now.AddDate(-1, 0, 0)}, false}, {State{Known: true, Agreed: true, Last: now.Add(24 * time.Hour)}, false},
+		{State{Last: now}, false}, {State{Known: true, Agreed: true, Last: now, Error: "contradiction"}, false}} {
 		if c.s.Sure(now) != c.want {
 			t.Errorf("%+v: sure %t", c.s, !c.want)
 		}
@@ -264,6 +264,42 @@ func TestLargeStepIsConfirmed(t *testing.T) {
 			t.Errorf("off by %s: %+v", f.off(), got)
 		}
 	})
+}
+
+// One unsigned answer sets a clock that nobody knows better, but does not take away what the card has kept.
+func TestWhatIsSure(t *testing.T) {
+	for name, c := range map[string]struct {
+		lies  map[string]time.Duration
+		polls int // until it is sure
+	}{
+		"one server":  {map[string]time.Duration{"a": -20 * time.Hour}, confirm},
+		"two servers": {map[string]time.Duration{"a": 0, "b": 0}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, s := &fake{ahead: 3 * time.Hour}, &servers{lies: c.lies}
+			keep(t, f, s, Options{Servers: []string{"a", "b"}}, func(state func() State) {
+				sure := func(when string, want bool) {
+					t.Helper()
+					if got := state(); !got.Known || got.Sure(f.now()) != want {
+						t.Errorf("%s: %+v, want sure: %t", when, got, want)
+					}
+				}
+				for n := 1; n <= c.polls; n++ {
+					sure("in a row", n == c.polls)
+					time.Sleep(pollEvery + time.Second)
+				}
+				if c.polls == 1 {
+					return
+				}
+				s.set(map[string]time.Duration{"a": -20*time.Hour + 5*time.Minute}) // moved at once, but not believed at once
+				time.Sleep(pollEvery)
+				sure("another time", false)
+				s.set(map[string]time.Duration{"a": 0}) // a large step, after polls that agree
+				time.Sleep(pollEvery + confirm*again)
+				sure("a large step", true)
+			})
+		})
+	}
 }
 
 func TestClockThatCannotBeSet(t *testing.T) {

@@ -20,7 +20,7 @@ const (
 	pollEvery  = 15 * time.Minute
 	slewMost   = 200 * time.Millisecond // more is set at once
 	largeStep  = 10 * time.Minute       // once the time is known, so much needs confirming,
-	confirm    = 3                      // by so many polls in a row
+	confirm    = 3                      // by so many polls in a row; so many make one server's time agreed, too
 	oldAfter   = 6 * time.Hour          // without an answer
 )
 
@@ -32,6 +32,7 @@ type State struct {
 	Known  bool      `json:"known"` // a server said it since the start
 	Last   time.Time `json:"last,omitzero"`
 	Source string    `json:"source,omitempty"`
+	Agreed bool      `json:"agreed"`    // by two servers at once, or by several polls in a row
 	Offset float64   `json:"offset_ms"` // at the last answer
 	Floor  bool      `json:"floor"`     // the clock was behind the last known time at the start
 	Error  string    `json:"error,omitempty"`
@@ -54,9 +55,9 @@ func (s State) Alarms(now time.Time) []string {
 	return nil
 }
 
-// Sure reports whether the machine's time is a server's word, and not too old.
+// Sure reports whether the machine's time is more than one unsigned answer, and not too old.
 func (s State) Sure(now time.Time) bool {
-	return s.Known && s.Error == "" && now.Sub(s.Last).Abs() < oldAfter
+	return s.Known && s.Agreed && s.Error == "" && now.Sub(s.Last).Abs() < oldAfter
 }
 
 // ReadState reads what the helper wrote into dir.
@@ -91,6 +92,7 @@ type Keeper struct {
 	ask   asker
 	state State
 	seen  []time.Duration // offsets of polls in a row that ask for the same large step
+	polls int             // in a row that said the same time
 
 	mu      sync.Mutex
 	servers []string
@@ -183,7 +185,8 @@ func (k *Keeper) poll(ctx context.Context) bool {
 	case to.After(k.o.Built.Add(lifetime)):
 		return k.refuse(fmt.Sprintf("time server %s says %s, which is too late to be true", a.Server, to.UTC().Format(time.DateOnly)))
 	}
-	if k.state.Known && a.Offset.Abs() > largeStep && votes < 2 && !k.confirmed(a.Offset) {
+	large := k.state.Known && a.Offset.Abs() > largeStep
+	if large && votes < 2 && !k.confirmed(a.Offset) {
 		return k.refuse(fmt.Sprintf("time server %s wants to move the clock by %s: asking again", a.Server, a.Offset.Round(time.Second)))
 	}
 	k.seen = nil
@@ -193,7 +196,13 @@ func (k *Keeper) poll(ctx context.Context) bool {
 	if !k.state.Known || k.state.Error != "" {
 		k.o.Log.Info("clock: the time is known", "server", a.Server, "offset", a.Offset.String(), "servers", votes)
 	}
-	k.state = State{Known: true, Last: now.Add(a.Offset), Source: a.Server, Offset: float64(a.Offset.Microseconds()) / 1000}
+	if k.polls++; a.Offset.Abs() > aLittle {
+		k.polls = 1
+	}
+	if votes >= 2 || large {
+		k.polls = confirm
+	}
+	k.state = State{Known: true, Agreed: k.polls >= confirm, Last: now.Add(a.Offset), Source: a.Server, Offset: float64(a.Offset.Microseconds()) / 1000}
 	return true
 }
 
@@ -222,7 +231,7 @@ func (k *Keeper) refuse(why string) bool {
 	if why != k.state.Error {
 		k.o.Log.Warn("clock: " + why)
 	}
-	k.state.Error = why
+	k.state.Error, k.polls = why, 0
 	return false
 }
 
