@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -105,12 +106,13 @@ func isHost(name string) bool {
 }
 
 // Hosts are the host names of a certificate that somebody looks up: no wildcards, no addresses that were written as names, no names
-// without a domain, and not the SIP domain, which may be the cloud's too.
-func Hosts(leaf *x509.Certificate, sipDomain string) (out []string) {
+// without a domain. Those of others are left out, such as the SIP domain, which may be the cloud's too.
+func Hosts(leaf *x509.Certificate, others ...string) (out []string) {
 	for _, n := range leaf.DNSNames {
+		n = strings.ToLower(n)
 		_, err := netip.ParseAddr(n)
-		if err != nil && !strings.Contains(n, "*") && strings.Contains(n, ".") && !strings.EqualFold(n, sipDomain) {
-			out = append(out, strings.ToLower(n))
+		if err != nil && !strings.Contains(n, "*") && strings.Contains(n, ".") && !slices.ContainsFunc(others, func(o string) bool { return strings.EqualFold(n, o) }) {
+			out = append(out, n)
 		}
 	}
 	return out

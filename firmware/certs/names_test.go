@@ -1,10 +1,27 @@
 package certs
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"strings"
 	"testing"
 )
+
+func TestHosts(t *testing.T) {
+	leaf := &x509.Certificate{DNSNames: []string{"Box.Example.com", "*.example.com", "10.0.0.5", "box", "example.com", "sip.cloud.example", "portal.example"}}
+	for _, c := range []struct {
+		others []string
+		want   string
+	}{
+		{nil, "box.example.com example.com sip.cloud.example portal.example"},
+		{[]string{"Example.com", ""}, "box.example.com sip.cloud.example portal.example"},
+		{[]string{"example.com", "SIP.cloud.example", "portal.example"}, "box.example.com"},
+	} {
+		if got := strings.Join(Hosts(leaf, c.others...), " "); got != c.want {
+			t.Errorf("without %q: %s, want %s", c.others, got, c.want)
+		}
+	}
+}
 
 func TestNames(t *testing.T) {
 	if n := ParseNames(" box.example.com,10.0.0.5;\r\n*.example.com "); n.String() != "box.example.com, *.example.com, 10.0.0.5" || n.check() != nil {

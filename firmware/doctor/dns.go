@@ -25,7 +25,7 @@ func dns(ctx context.Context, p Patient) []Finding {
 	if p.Site != nil {
 		domain = p.Site.Doc().Site.Domain
 	}
-	hosts := certs.Hosts(file.Leaf, domain)
+	hosts := certs.Hosts(file.Leaf, append(p.Config.Hosts(), domain)...)
 	switch {
 	case len(hosts) == 0:
 		return []Finding{ok(area, "phones know the box by its address: its certificate has no host name that would have to resolve")}
