@@ -23,18 +23,22 @@ func unbrought(c *config.Config) bool {
 	return errors.Is(err, fs.ErrNotExist) && filepath.Base(filepath.Dir(c.Trunk.Roots)) == "certs"
 }
 
-// loadAuthorities puts into force whom the box trusts towards the SBC; nobody, until somebody has said whom.
+// loadAuthorities puts into force whom the box trusts towards the SBC; nobody, until somebody has said whom. A file that cannot be
+// read, or is gone, takes nobody's trust away: it may be in the middle of being replaced, and 911 goes that way.
 func (b *Box) loadAuthorities() error {
-	if unbrought(b.cfg) {
-		b.authorities.Store(&certs.Authorities{Pool: x509.NewCertPool()})
+	a, err := certs.ReadAuthorities(b.cfg.Trunk.Roots)
+	if err == nil {
+		b.authorities.Store(&a)
 		return nil
 	}
-	a, err := certs.ReadAuthorities(b.cfg.Trunk.Roots)
-	if err != nil {
-		return fmt.Errorf("trunk roots: %w", err)
+	b.authorities.CompareAndSwap(nil, &certs.Authorities{Pool: x509.NewCertPool()})
+	switch nobody := len(b.authorities.Load().List) == 0; {
+	case !nobody:
+		return fmt.Errorf("trunk roots: %w; those before stay in force until the next start", err)
+	case unbrought(b.cfg):
+		return nil
 	}
-	b.authorities.Store(&a)
-	return nil
+	return fmt.Errorf("trunk roots: %w; no SBC is trusted", err)
 }
 
 // sbcRoots are asked for at each handshake.
@@ -97,10 +101,7 @@ func (b *Box) trustAlarms(now time.Time) (out []string) {
 			}
 		}
 	}
-	if why := b.certFault.Load(); why != nil {
-		out = append(out, "certificates on the card cannot be used, the ones before stay in force: "+*why)
-	}
-	return out
+	return append(out, b.certFaults.alarms()...)
 }
 
 // fewAuthorities are a customer's own.

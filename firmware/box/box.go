@@ -88,9 +88,9 @@ type Box struct {
 	phoneCert, trunkCert atomic.Pointer[tls.Certificate]
 	certFiles            sync.Mutex                        // one order for keys and certificates at a time
 	authorities          atomic.Pointer[certs.Authorities] // of the SBC's certificate
-	certFault            atomic.Pointer[string]            // why what is on the card is not in force; nil: it is
-	nameFault            atomic.Pointer[string]            // why the box does not answer for its name; nil: it does, or need not
-	settings             settings                          // as they stand in the boot file now
+	certFaults           certFaults
+	nameFault            atomic.Pointer[string] // why the box does not answer for its name; nil: it does, or need not
+	settings             settings               // as they stand in the boot file now
 	closers              []func() error
 }
 
@@ -99,7 +99,7 @@ type Box struct {
 func New(cfg *config.Config, version string, log *slog.Logger) (*Box, error) {
 	b := &Box{cfg: cfg, version: version, started: time.Now()}
 	b.log = slog.New(b.tail.Handler(log.Handler()))
-	err := errors.Join(b.buildSyslog(), b.openFolders(), b.loadCertificates())
+	err := errors.Join(b.buildSyslog(), b.openFolders(), b.startCertificates())
 	for _, build := range []func() error{b.openState, b.buildTrace, b.buildRecords, b.buildMode, b.buildMedia, b.buildSIP, b.buildHealth, b.buildPanel, b.buildEmergencies, b.buildDocuments, b.buildReports, b.buildAdmin, b.listen} {
 		if err != nil {
 			break

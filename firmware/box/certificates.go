@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"holdfast/firmware/certs"
@@ -39,30 +40,64 @@ func (b *Box) loadCertificates() error {
 	return errors.Join(b.load(certs.Phones), b.load(certs.Trunk), b.load(certs.SBC))
 }
 
-// load puts the files of one use into force.
-func (b *Box) load(use certs.Use) error {
-	if use == certs.SBC {
-		return b.loadAuthorities()
+// startCertificates puts the first ones into force. A file that cannot be read is an alarm and keeps no box from starting, whoever
+// named it: without an SBC calls inside still work, and many a phone takes any certificate. Its page is where it is mended.
+func (b *Box) startCertificates() error {
+	if err := b.loadCertificates(); err != nil {
+		b.log.Error("certificates on the card cannot be used; the box starts without them", "err", err)
 	}
-	c, err := b.loadCertificate(use)
-	if err != nil {
-		return err
-	}
-	if use == certs.Trunk {
-		b.trunkCert.Store(c)
-	} else {
-		b.phoneCert.Store(c)
+	if b.phoneCert.Load() == nil || b.trunkCert.Load() == nil {
+		return errors.New("the box has no certificate, and cannot make one: see its log")
 	}
 	return nil
 }
 
-// loadCertificate reads one. Before the first one was brought the box signs one itself: it can then be asked for a request,
-// and its page can be opened.
-func (b *Box) loadCertificate(use certs.Use) (*tls.Certificate, error) {
-	p := pairOf(b.cfg, use)
-	if !p.Missing() {
-		return certificate(use, p)
+// load puts the files of one use into force, or notes why it cannot.
+func (b *Box) load(use certs.Use) error {
+	var err error
+	switch use {
+	case certs.Phones:
+		err = b.loadPair(use, &b.phoneCert)
+	case certs.Trunk:
+		err = b.loadPair(use, &b.trunkCert)
+	default:
+		err = b.loadAuthorities()
 	}
+	b.certFaults.set(use, err)
+	return err
+}
+
+// loadPair reads one of the box's own. What cannot be read, or is gone, never takes the place of one that is in force; at the start,
+// when none is, a temporary one does.
+func (b *Box) loadPair(use certs.Use, inForce *atomic.Pointer[tls.Certificate]) error {
+	p := pairOf(b.cfg, use)
+	c, err := certificate(use, p)
+	if err == nil {
+		inForce.Store(c)
+		return nil
+	}
+	if inForce.Load() == nil {
+		c, e := b.temporary(use)
+		if e != nil {
+			return errors.Join(err, e)
+		}
+		inForce.Store(c)
+	}
+	shown, e := certs.Describe(use, inForce.Load())
+	switch {
+	case e != nil:
+		return errors.Join(err, e)
+	case !shown.Temporary:
+		return fmt.Errorf("%w; the one before stays in force until the next start", err)
+	case p.Missing(): // nobody has brought one yet
+		return nil
+	}
+	return fmt.Errorf("%w; a temporary one is shown, which nobody trusts", err)
+}
+
+// temporary is one that the box signs itself, before the first one was brought: it can then be asked for a request, and its page
+// can be opened.
+func (b *Box) temporary(use certs.Use) (*tls.Certificate, error) {
 	own := filepath.Join(b.cfg.DataDir, "certs", "temporary-"+string(use)+".pem")
 	if c, err := (certs.Pair{Certificate: own, Key: own}).Load(); err == nil {
 		return c, nil
@@ -82,7 +117,7 @@ func (b *Box) loadCertificate(use certs.Use) (*tls.Certificate, error) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(own), 0o700), os.WriteFile(own, append(cert, key...), 0o600)); err != nil {
 		b.log.Warn("the temporary certificate is not kept", "err", err) // the next start makes another
 	}
-	b.log.Warn("there is no certificate yet; a temporary one is shown, which nobody trusts", "use", string(use), "file", p.Certificate)
+	b.log.Warn("a temporary certificate is shown, which nobody trusts", "use", string(use), "file", pairOf(b.cfg, use).Certificate)
 	return &c, nil
 }
 
@@ -142,12 +177,9 @@ func (b *Box) reloadCertificates() {
 	b.certFiles.Lock()
 	defer b.certFiles.Unlock()
 	if err := b.loadCertificates(); err != nil {
-		text := err.Error()
-		b.certFault.Store(&text)
-		b.log.Error("certificates are not renewed; the old ones stay in force", "err", err)
+		b.log.Error("not all certificates are renewed; those before stay in force", "err", err)
 		return
 	}
-	b.certFault.Store(nil)
 	b.log.Info("certificates are renewed")
 }
 
@@ -206,7 +238,6 @@ func (b *Box) InstallCertificate(use certs.Use, data []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.certFault.Store(nil)
 	if use != certs.Phones {
 		warnings = append(warnings, b.tryTrunks()...)
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // wholeBox is the real box on loopback with a cloud and an SBC that are not there, running until the test ends.
-func wholeBox(t *testing.T) *Box {
+func wholeBox(t *testing.T, change ...func(*config.Config)) *Box {
 	t.Helper()
 	dir := t.TempDir()
 	must := func(err error) {
@@ -82,6 +82,9 @@ listen = "127.0.0.1:%d"
 `, shortDir(t), port(), port(), port())))
 	must(err)
 	cfg.Resolve(dir)
+	for _, c := range change {
+		c(cfg)
+	}
 	b, err := New(cfg, "test", rigLog())
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
