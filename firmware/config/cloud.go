@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"net/url"
 	"strings"
 )
@@ -14,9 +13,8 @@ func (c *Config) Hosts() (out []string) {
 		}
 	}
 	for _, z := range c.Cloud.Zones {
-		if host, _, err := net.SplitHostPort(z.Address); err == nil {
-			add(host)
-		}
+		host, _, _ := strings.Cut(z.Address, ":") // no IPv6
+		add(host)
 		add(z.TLSName)
 	}
 	for _, address := range []string{c.Cloud.HTTPS, c.Portal.URL} {
