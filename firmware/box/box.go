@@ -188,7 +188,7 @@ func (b *Box) buildSIP() error {
 	b.pins = b.pinned.list
 	b.desk, b.codecs = newDesk(b), newCodecs(b)
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
-		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, OnEnd: b.callEnded,
+		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, Prove: b.access.Prove, OnEnd: b.callEnded,
 		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
 		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep, OnCut: b.desk.ring, OnCodecs: b.codecs.heard,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})

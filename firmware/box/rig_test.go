@@ -180,7 +180,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 	}
 	r.calls = b2bua.New(b2bua.Options{Log: rigLog(), Stack: r.stack, Media: r.media, Trunks: r.trunks, TrunkPatience: time.Second, SharedKeys: o.shared,
 		Site: func() *site.Site { return r.site }, Policy: func() route.Policy { return route.Policy{Serve: true} },
-		Authenticate: r.access.Authenticate, Known: r.access.Known, MaxCalls: o.calls, EmergencyPatience: o.patience, OnEmergency: func(e b2bua.EmergencyEvent) {
+		Authenticate: r.access.Authenticate, Known: r.access.Known, Prove: r.access.Prove, MaxCalls: o.calls, EmergencyPatience: o.patience, OnEmergency: func(e b2bua.EmergencyEvent) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.help = append(r.help, e)

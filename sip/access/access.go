@@ -163,6 +163,12 @@ func (s *Server) Known(tx *stack.ServerTx) (*site.User, bool) {
 	return nil, false
 }
 
+// Prove says whether the request's credentials prove that it comes from the user. Otherwise the request has been answered.
+func (s *Server) Prove(tx *stack.ServerTx, user *site.User) bool {
+	_, ok := s.check(tx, s.o.Site(), user.Auth.Username, "From")
+	return ok
+}
+
 // ours reports whether a host name means this site: its domains, or the box's own address.
 func ours(st *site.Site, tx *stack.ServerTx, host string) bool {
 	return st.IsDomain(host) || host == tx.Conn().Contact().Addr().String()

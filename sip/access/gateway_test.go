@@ -118,3 +118,26 @@ func TestGatewayRecalled(t *testing.T) {
 		}
 	}
 }
+
+// Who is known for help by its address can be asked to prove it, also where it withholds its number: whoever writes datagrams in a
+// gateway's name has no password.
+func TestGatewayProves(t *testing.T) {
+	d := newDoor(t)
+	g := d.gateway("1002")
+	line := "Contact: <sip:1002@127.0.0.7:5060>"
+	first := g.want(g.ask("REGISTER", line), 401)
+	g.want(g.ask("REGISTER", g.authorization("REGISTER", first, md("1002", "secret-b")), line), 200)
+	for _, from := range []string{"1002", "anonymous"} {
+		g.user = from
+		first := g.want(g.ask("INFO"), 401)
+		g.want(g.ask("INFO", g.authorization("INFO", first, md("1002", "secret-a"))), 401)
+		g.want(g.ask("INFO", g.authorization("INFO", first, md("1001", "secret-a"))), 401)
+		first = g.want(g.ask("INFO"), 401)
+		if res := g.want(g.ask("INFO", g.authorization("INFO", first, md("1002", "secret-b"))), 200); res.Reason != "bob" {
+			t.Errorf("proven to be %s", res.Reason)
+		}
+		if got := g.ask("MESSAGE").Reason; got != "bob" {
+			t.Errorf("for help: %s", got)
+		}
+	}
+}

@@ -134,6 +134,10 @@ func newDoor(t testing.TB) *door {
 				u = &site.User{ID: "stranger"}
 			}
 			tx.Reply(200, u.ID)
+		} else if tx.Request().Method == sip.INFO {
+			if u, ok := d.Known(tx); ok && d.Prove(tx, u) {
+				tx.Reply(200, u.ID)
+			}
 		} else if u, ok := d.Authenticate(tx); ok {
 			tx.Reply(200, u.ID)
 		}

@@ -41,6 +41,9 @@ type Options struct {
 	Authenticate func(*stack.ServerTx) (*site.User, bool)
 	// Known says which user's phone an emergency call comes from, if that is proven already; it asks for nothing.
 	Known func(*stack.ServerTx) (*site.User, bool)
+	// Prove asks who Known took for the user over UDP to prove it, where such calls come too often to be believed. Until that is
+	// done it has answered the request itself and returns false. nil: whoever calls too often is a stranger.
+	Prove func(*stack.ServerTx, *site.User) bool
 
 	OnEmergency func(EmergencyEvent) // each step of an emergency call; before the call goes on
 	SavePins    func()               // the pins have changed; returns when a crash does not lose them
@@ -88,6 +91,7 @@ type Agent struct {
 	serial    atomic.Uint64
 	totals    Totals
 	strangers strangers
+	lines     strangers // of gateways on UDP
 }
 
 // Totals since the start, for metrics.

@@ -326,3 +326,46 @@ func TestGatewayLines(t *testing.T) {
 		w.ended()
 	}
 }
+
+// TestGatewayNameBorrowed: anybody can write datagrams in a gateway's name. A line that calls for help again and again is asked for
+// its password, which the gateway has: its call goes through. Its other lines are believed as before.
+func TestGatewayNameBorrowed(t *testing.T) {
+	w := newWorld(t, elevator("udp"))
+	asked := make(chan string, 8)
+	w.agent.o.Prove = func(tx *stack.ServerTx, u *site.User) bool {
+		asked <- u.ID
+		if tx.Request().GetHeader("authorization") == nil {
+			tx.Reply(401, "Unauthorized")
+			return false
+		}
+		return true
+	}
+	w.agent.lines.seen = map[origin]stranger{{addr: gatewayAt, line: "u1002"}: {1000, time.Now()}}
+	gw, sbc := w.gateway("1002", true, false), w.sbc("sbc1")
+	help := func(from string, headers ...sip.Header) *outgoing {
+		req := gw.request(sip.INVITE, from, "911", plain(4200))
+		for _, h := range headers {
+			req.AppendHeader(h)
+		}
+		return gw.send(req)
+	}
+	through := func(o *outgoing) {
+		sbc.answer(sbc.incoming(sip.INVITE))
+		o.up(nil)
+		sbc.acked()
+		o.within(sip.BYE, nil).wait(200)
+		sbc.bye()
+		w.ended()
+	}
+	help("1002").wait(401)
+	through(help("1002", sip.NewHeader("Authorization", "Digest")))
+	through(help("1003"))
+	close(asked)
+	for id := range asked {
+		if id != "u1002" {
+			t.Errorf("%s was asked", id)
+		}
+	}
+	w.agent.o.Prove = nil
+	through(help("1002")) // as a stranger, who is served too
+}

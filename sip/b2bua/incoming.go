@@ -78,14 +78,21 @@ func (a *Agent) serve(tx *stack.ServerTx, st *site.Site, from route.Origin, q ro
 }
 
 // caller says who calls. For an emergency call nobody is asked to prove it: a phone that has proven who it is before is
-// known, any other is a stranger (nil) who is served too, a few times a minute.
+// known, any other is a stranger (nil) who is served too, a few times a minute. A gateway on UDP is known by its address, which
+// anybody can write: a line that calls again and again is asked for its password, which the gateway has and sends.
 func (a *Agent) caller(tx *stack.ServerTx, help bool) (*site.User, bool) {
 	if !help {
 		return a.o.Authenticate(tx)
 	}
 	if a.o.Known != nil {
 		if u, ok := a.o.Known(tx); ok {
-			return u, true
+			conn := tx.Conn()
+			switch {
+			case conn.Over() != stack.UDP || a.lines.allow(origin{addr: conn.Remote().Addr(), line: u.ID}, time.Now()):
+				return u, true
+			case a.o.Prove != nil:
+				return u, a.o.Prove(tx, u) // one datagram in the line's name is believed, a stream of them is not
+			}
 		}
 	}
 	if !a.strangers.allow(originOf(tx.Conn()), time.Now()) {

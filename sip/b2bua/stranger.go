@@ -15,10 +15,11 @@ type strangers struct {
 	seen map[origin]stranger
 }
 
-// origin is a connection, or with flow 0 an address.
+// origin is a connection or a gateway's line, or with neither an address.
 type origin struct {
 	addr netip.Addr
 	flow uint64
+	line string
 }
 
 // originOf is a phone's connection; a gateway without TLS has none for each of its lines.

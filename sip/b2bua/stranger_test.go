@@ -15,7 +15,7 @@ func TestStrangersAreFew(t *testing.T) {
 	count := func(addr netip.Addr, flows ...uint64) (n int) {
 		for range 100 {
 			for _, f := range flows {
-				if s.allow(origin{addr, f}, now) {
+				if s.allow(origin{addr: addr, flow: f}, now) {
 					n++
 				}
 			}
@@ -34,6 +34,9 @@ func TestStrangersAreFew(t *testing.T) {
 	if n := count(netip.MustParseAddr("192.0.2.3"), 0); n != sourceBurst {
 		t.Errorf("%d calls of a gateway without connections", n)
 	}
+	if c := (origin{addr: netip.MustParseAddr("192.0.2.4"), line: "u1"}); !s.allow(c, now) || s.seen[c].n != 1 {
+		t.Errorf("a line of a gateway: %+v", s.seen[c])
+	}
 	now = now.Add(2 * strangerEvery)
 	if n := count(a, 1, 2); n != 2 {
 		t.Errorf("%d calls after a while", n)
@@ -44,7 +47,7 @@ func TestStrangersAreFew(t *testing.T) {
 	}
 	for i := range uint64(10 * strangersKept) { // an attack from everywhere refuses nobody else
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if !s.allow(origin{addr, i + 100}, now) || len(s.seen) > strangersKept {
+		if !s.allow(origin{addr: addr, flow: i + 100}, now) || len(s.seen) > strangersKept {
 			t.Fatalf("call %d, %d kept", i, len(s.seen))
 		}
 	}

@@ -85,7 +85,7 @@ func (l *listener) serve(ctx context.Context) error {
 func (l *listener) handshake(ctx context.Context, raw net.Conn, addr netip.Addr, spare bool) {
 	if l.allowed != nil {
 		l.settled(addr)
-		l.plain(raw, addr)
+		l.plain(raw, addr, spare)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.s.o.Limits.HandshakeTimeout)
@@ -146,8 +146,8 @@ func (l *listener) admit(addr netip.Addr, now time.Time) (spare, ok bool) {
 	src.tokens = min(float64(lim.AcceptRate), src.tokens+passed*float64(lim.AcceptRate))
 	src.spare = min(spareSource, src.spare+passed*spareRate)
 	src.seen = now
-	if most := max(1, lim.Handshakes/4); src.conns >= lim.PerSource || src.handshakes >= most || src.tokens < 1 {
-		if l.s.o.Urgent == nil || src.spare < 1 || src.conns >= lim.PerSource+spareSource || src.handshakes >= most+spareSource {
+	if most := max(1, lim.Handshakes/4); src.conns >= l.perSource() || src.handshakes >= most || src.tokens < 1 {
+		if l.s.o.Urgent == nil || src.spare < 1 || src.conns >= l.perSource()+spareSource || src.handshakes >= most+spareSource {
 			return false, false
 		}
 		spare = true

@@ -51,14 +51,18 @@ type Conn struct {
 	use  *meter    // own, or that of all flows of a device on UDP
 	last time.Time // a datagram came; guarded by datagrams.mu
 
+	txs        *ServerTx    // its server transactions; guarded by serverTxs.mu
+	unanswered atomic.Int32 // of them
+
 	// Owned by the read loop.
 	excess   int // refused in a row for the rate
 	newlines int // since the last message: two are a ping
 }
 
-// meter is what a peer uses of what is shared. But for open it is owned by the read loop.
+// meter is what a peer uses of what is shared. But for open and bytes it is owned by the read loop.
 type meter struct {
 	open     atomic.Int32 // server transactions
+	bytes    atomic.Int64 // of them, over UDP
 	tokens   float64      // request rate
 	at       time.Time
 	urgent   float64 // that of urgent ones

@@ -14,8 +14,11 @@ import (
 
 // Bounds of one device on UDP. Anybody on the LAN can borrow its address, so what that can cost is its own share only.
 const (
-	flowsPerDevice        = 64   // ports that it sends from: a gateway has one a line, at the most
-	transactionsPerDevice = 1024 // server transactions, those that linger included
+	flowsPerDevice        = 64       // ports that it sends from: a gateway has one a line, at the most; as many again for emergency calls alone
+	flowsPerSecond        = 8        // new ones, once as many as there may be have come
+	transactionsPerDevice = 1024     // server transactions, those that linger included
+	bytesPerDevice        = 2 << 20  // of them
+	maxDatagram           = 16 << 10 // bytes of a message; a phone's longest has a quarter
 )
 
 // datagrams are the devices on UDP and their flows. The socket comes and goes with SetPlain; the flows, which are nothing but
@@ -33,6 +36,20 @@ type datagrams struct {
 type device struct {
 	meter meter
 	flows map[uint16]*Conn // by port; guarded by datagrams.mu
+
+	fresh   float64 // flows that may be made; owned by the read loop
+	freshAt time.Time
+}
+
+// admits is the token bucket of new flows.
+func (dev *device) admits(now time.Time) bool {
+	dev.fresh = min(flowsPerDevice, dev.fresh+now.Sub(dev.freshAt).Seconds()*flowsPerSecond)
+	dev.freshAt = now
+	if dev.fresh < 1 {
+		return false
+	}
+	dev.fresh--
+	return true
 }
 
 // wire carries a flow's output. What cannot be sent is lost, as datagrams are: the transactions see to it.
@@ -61,7 +78,8 @@ func (d *datagrams) name(addrs []netip.Addr, contact netip.AddrPort) {
 	d.contact = contact
 	for _, a := range addrs {
 		if next[a] = d.devices[a]; next[a] == nil {
-			next[a] = &device{flows: make(map[uint16]*Conn), meter: meter{tokens: float64(d.s.o.Limits.AuthenticatedRate), at: time.Now()}}
+			now := time.Now()
+			next[a] = &device{flows: make(map[uint16]*Conn), meter: meter{tokens: float64(d.s.o.Limits.AuthenticatedRate), at: now}, fresh: flowsPerDevice, freshAt: now}
 		}
 	}
 	for a, dev := range d.devices {
@@ -85,8 +103,21 @@ func (d *datagrams) at(contact netip.AddrPort) {
 	d.contact = contact
 }
 
-// flow is the connection of a device's address; nil if the site does not name it.
-func (d *datagrams) flow(at netip.AddrPort, now time.Time) *Conn {
+// find is the flow of a device's address; nil if there is none.
+func (d *datagrams) find(at netip.AddrPort, now time.Time) *Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if dev := d.devices[at.Addr()]; dev != nil {
+		if c := dev.flows[at.Port()]; c != nil {
+			c.last = now
+			return c
+		}
+	}
+	return nil
+}
+
+// flow is the flow of a device's address, made if there is none; nil if the site does not name it or there is no room.
+func (d *datagrams) flow(at netip.AddrPort, now time.Time, urgent bool) *Conn {
 	d.mu.Lock()
 	dev := d.devices[at.Addr()]
 	if dev == nil {
@@ -98,7 +129,11 @@ func (d *datagrams) flow(at netip.AddrPort, now time.Time) *Conn {
 		d.mu.Unlock()
 		return c
 	}
-	victim := dev.crowded()
+	victim, full := dev.crowded(urgent)
+	if full {
+		d.mu.Unlock()
+		return nil
+	}
 	if victim != nil {
 		delete(dev.flows, victim.remote.Port())
 	}
@@ -114,30 +149,51 @@ func (d *datagrams) flow(at netip.AddrPort, now time.Time) *Conn {
 	return c
 }
 
+// passing is a connection for one message that is worth no flow: it is kept nowhere.
+func (d *datagrams) passing(dev *device, at netip.AddrPort) *Conn {
+	d.mu.Lock()
+	contact := d.contact
+	d.mu.Unlock()
+	return d.s.makeConn(Access, wire{d: d, to: at}, UDP, at, contact, &dev.meter, nil)
+}
+
 // crowded finds the flow that makes room for another one: of those that have not authenticated the one that was heard
-// least recently, then of the others. nil if there is room. The caller holds datagrams.mu.
-func (dev *device) crowded() *Conn {
+// least recently, then of the others. None with a request that waits for its answer goes, and none that is kept for an
+// emergency call goes for less than another such call, which has room beyond the limit first. The caller holds datagrams.mu.
+func (dev *device) crowded(urgent bool) (victim *Conn, full bool) {
 	if len(dev.flows) < flowsPerDevice {
-		return nil
+		return nil, false
 	}
-	var worst *Conn
+	const kept = 2
 	rank := func(c *Conn) int {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		switch {
 		case !c.kept.IsZero(): // an emergency call
-			return 2
+			return kept
 		case c.authenticated.Load():
 			return 1
 		}
 		return 0
 	}
 	for _, c := range dev.flows {
-		if worst == nil || rank(c) < rank(worst) || rank(c) == rank(worst) && c.last.Before(worst.last) {
-			worst = c
+		if c.unanswered.Load() > 0 {
+			continue
+		}
+		if victim == nil || rank(c) < rank(victim) || rank(c) == rank(victim) && c.last.Before(victim.last) {
+			victim = c
 		}
 	}
-	return worst
+	if victim != nil && rank(victim) < kept {
+		return victim, false
+	}
+	if !urgent {
+		return nil, true
+	}
+	if len(dev.flows) < 2*flowsPerDevice {
+		return nil, false
+	}
+	return victim, victim == nil
 }
 
 func (d *datagrams) drop(dev *device, c *Conn) {
@@ -148,7 +204,7 @@ func (d *datagrams) drop(dev *device, c *Conn) {
 	}
 }
 
-// sweep ends flows that had time to authenticate and did not.
+// sweep ends flows that had time to authenticate and did not, but for those that wait for an answer.
 func (d *datagrams) sweep(now time.Time) {
 	var stale []*Conn
 	d.mu.Lock()
@@ -160,7 +216,7 @@ func (d *datagrams) sweep(now time.Time) {
 				last = c.kept
 			}
 			c.mu.Unlock()
-			if !c.authenticated.Load() && now.After(last) {
+			if !c.authenticated.Load() && now.After(last) && c.unanswered.Load() == 0 {
 				stale = append(stale, c)
 			}
 		}
@@ -173,7 +229,7 @@ func (d *datagrams) sweep(now time.Time) {
 
 // serve reads until the socket is closed.
 func (d *datagrams) serve(sock PacketConn) {
-	buf := make([]byte, maxHeader+maxBody+1)
+	buf := make([]byte, maxDatagram+1) // one more: the rest of a longer one is lost, and it is refused
 	for {
 		n, from, err := sock.ReadFromUDPAddrPort(buf)
 		if errors.Is(err, net.ErrClosed) {
@@ -189,11 +245,12 @@ func (d *datagrams) serve(sock PacketConn) {
 }
 
 // receive takes one datagram. One of an address that the site does not name is counted, and nothing more is done about it.
+// Only a request that can begin something makes a flow: not what cannot be read, no response, no ACK and no CANCEL.
 func (d *datagrams) receive(from netip.AddrPort, data []byte) {
 	d.mu.Lock()
-	_, named := d.devices[from.Addr()]
+	dev := d.devices[from.Addr()]
 	d.mu.Unlock()
-	if !named {
+	if dev == nil {
 		d.s.counters.Foreign.Add(1)
 		return
 	}
@@ -208,28 +265,55 @@ func (d *datagrams) receive(from netip.AddrPort, data []byte) {
 		m, err = contain(parse, msg)
 	}
 	at := from
-	if r, ok := m.(*sip.Request); ok {
+	r, asks := m.(*sip.Request)
+	if asks {
 		at = replyTo(r, from)
 	}
-	c := d.flow(at, now)
+	c, refused := d.find(at, now), false
 	if c == nil {
-		return // the document has changed just now
+		c = d.passing(dev, at)
+		if asks && r.Method != sip.ACK && r.Method != sip.CANCEL {
+			if made := d.admit(dev, c, r, now); made != nil {
+				c = made
+			} else {
+				refused = true
+			}
+		}
 	}
 	if d.s.o.Trace != nil {
 		d.s.o.Trace(c, false, msg)
 	}
-	if err == nil {
-		c.handle(m)
-		return
-	}
-	d.s.counters.Malformed.Add(1)
-	if c.allow(now) {
-		status, reason := framingStatus(err)
-		if b, ok := err.(*malformed); ok {
-			status, reason = b.status, b.reason
+	switch {
+	case refused:
+		d.s.counters.RateLimited.Add(1)
+		if c.allow(now) {
+			c.Write(NewResponse(r, 503, "Service Unavailable", ""))
 		}
-		c.refuse(msg, status, reason)
+	case err == nil:
+		c.handle(m, len(msg))
+	default:
+		d.s.counters.Malformed.Add(1)
+		if c.allow(now) {
+			status, reason := framingStatus(err)
+			if b, ok := err.(*malformed); ok {
+				status, reason = b.status, b.reason
+			}
+			c.refuse(msg, status, reason)
+		}
 	}
+}
+
+// admit makes the flow that a request came on, as far as the device's rate and room go, and for an emergency call beyond.
+func (d *datagrams) admit(dev *device, passing *Conn, r *sip.Request, now time.Time) *Conn {
+	if dev.admits(now) {
+		if c := d.flow(passing.remote, now, false); c != nil {
+			return c
+		}
+	}
+	if passing.isUrgent(r) && passing.allowUrgent(now) {
+		return d.flow(passing.remote, now, true)
+	}
+	return nil
 }
 
 // replyTo is where the answer to a request goes (RFC 3261 §18.2.2, RFC 3581 §4), and so where its sender is reached: the
@@ -249,6 +333,9 @@ func replyTo(r *sip.Request, from netip.AddrPort) netip.AddrPort {
 // cutDatagram is the message in a datagram (RFC 3261 §18.3): without a Content-Length all of it, else no more than that says.
 // With an error it is what can be answered.
 func cutDatagram(data []byte) ([]byte, error) {
+	if len(data) > maxDatagram {
+		return data[:bytes.LastIndex(data[:maxDatagram], crlf)+2], errHeaderTooLong
+	}
 	n, err := frame(data)
 	switch err {
 	case nil:

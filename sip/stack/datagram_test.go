@@ -132,7 +132,7 @@ func TestDatagramFlows(t *testing.T) {
 		gone = nil
 		return out
 	}
-	ethered(t, Options{Limits: Limits{UnauthenticatedIdle: 30 * time.Second}, OnClosed: func(c *Conn) {
+	ethered(t, Options{Limits: Limits{UnauthenticatedIdle: 2 * time.Minute}, OnClosed: func(c *Conn) {
 		mu.Lock()
 		defer mu.Unlock()
 		gone = append(gone, c.Remote().String())
@@ -150,7 +150,7 @@ func TestDatagramFlows(t *testing.T) {
 		from(5060, "REGISTER")
 		from(5062, "INVITE")
 		for port := 10000; port < 10000+3*flowsPerDevice; port++ {
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // not faster than flows may come
 			from(port, "OPTIONS")
 		}
 		open := map[uint16]bool{}
@@ -160,7 +160,7 @@ func TestDatagramFlows(t *testing.T) {
 		if len(open) != flowsPerDevice || !open[5060] || !open[5062] || len(closed()) != 2+3*flowsPerDevice-flowsPerDevice {
 			t.Errorf("%d open; the registered line %v, the emergency call %v", len(open), open[5060], open[5062])
 		}
-		time.Sleep(time.Minute) // who has not authenticated by now is forgotten
+		time.Sleep(3 * time.Minute) // who has not authenticated by now is forgotten
 		if n := len(s.Conns()); n != 2 {
 			t.Errorf("%d flows left", n)
 		}

@@ -4,7 +4,8 @@
 //
 // Devices that know no TLS are served on UDP or TCP from the addresses that SetPlain names, and only while it names any
 // (plain.go). On UDP a Conn is a device's address and nothing more (datagram.go), and transactions repeat what may be lost
-// (repeat.go). What any other address sends is not parsed.
+// (repeat.go). What any other address sends is not parsed; what anybody sends in a device's name costs that device's share:
+// a refusal leaves nothing behind, and only what may begin something makes a flow.
 //
 // It is the only package that touches sipgo beyond its message types. sipgo's parser and message types serve here;
 // its transport and transactions do not, because the box needs what they lack: the peer's certificate and the

@@ -80,7 +80,7 @@ func (m machine) Dial(ctx context.Context, local netip.Addr, remote string) (net
 // Usage is what the stack holds at this moment.
 type Usage struct {
 	Conns, ClientTxs, ServerTxs int
-	HeldBytes                   int // of unfinished messages and of output queues
+	HeldBytes                   int // of unfinished messages, of output queues and of server transactions on UDP
 }
 
 // Usage counts it.

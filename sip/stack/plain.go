@@ -91,7 +91,7 @@ func (s *Stack) PlainAddr(over Transport) netip.AddrPort {
 }
 
 // Reach is the flow of a device on UDP, made if there is none: its address is all that there is to know. nil if it is none.
-func (s *Stack) Reach(at netip.AddrPort) *Conn { return s.plain.flow(at, time.Now()) }
+func (s *Stack) Reach(at netip.AddrPort) *Conn { return s.plain.flow(at, time.Now(), true) }
 
 // How often a listener that could not be opened is tried again, and flows are looked at.
 const (
@@ -217,8 +217,9 @@ func (p *plain) mayTCP(a netip.Addr) bool {
 }
 
 // plain takes an accepted connection of a device on TCP.
-func (l *listener) plain(raw net.Conn, addr netip.Addr) {
+func (l *listener) plain(raw net.Conn, addr netip.Addr, spare bool) {
 	c := l.s.newConn(l.side, raw, TCP, func() { l.release(addr) })
+	c.spare = spare
 	l.s.counters.Accepted.Add(1)
 	if !l.s.start(c) {
 		l.release(addr)

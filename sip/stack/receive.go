@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,11 +22,11 @@ func (c *Conn) receive(raw []byte) bool {
 		}
 		return c.allow(time.Now()) // garbage counts against the rate; a stream of it ends the connection
 	}
-	return c.handle(m)
+	return c.handle(m, len(raw))
 }
 
-// handle takes one parsed message; false ends the connection.
-func (c *Conn) handle(m sip.Message) bool {
+// handle takes one parsed message, of size bytes; false ends the connection.
+func (c *Conn) handle(m sip.Message, size int) bool {
 	switch m := m.(type) {
 	case *sip.Response:
 		c.s.counters.Responses.Add(1)
@@ -41,7 +42,7 @@ func (c *Conn) handle(m sip.Message) bool {
 		}
 	case *sip.Request:
 		c.s.counters.Requests.Add(1)
-		return c.request(m)
+		return c.request(m, size)
 	}
 	return true
 }
@@ -56,7 +57,7 @@ func contain(parse func([]byte) (sip.Message, error), raw []byte) (m sip.Message
 	return parse(raw)
 }
 
-func (c *Conn) request(r *sip.Request) bool {
+func (c *Conn) request(r *sip.Request, size int) bool {
 	if r.Method == sip.ACK {
 		if !c.allowRequest(r, time.Now()) {
 			return !c.flooding() // an ACK has no answer
@@ -84,13 +85,14 @@ func (c *Conn) request(r *sip.Request) bool {
 	}
 	t := &ServerTx{conn: c, req: r, key: key, tag: NewTag()}
 	lim := &c.s.o.Limits
-	perConn := lim.TransactionsPerConn
+	most := room{all: lim.ServerTransactions, perConn: lim.TransactionsPerConn, bytes: bytesPerDevice}
 	if c.over == UDP {
-		perConn = min(perConn, transactionsPerDevice)
+		most.perConn = min(most.perConn, transactionsPerDevice)
+		t.size = transactionCost + size
 	}
-	dup, full := c.s.servers.add(t, lim.ServerTransactions, perConn)
+	dup, full := c.s.servers.add(t, most)
 	if full && c.isUrgent(r) {
-		dup, full = c.s.servers.add(t, lim.ServerTransactions+spareTransactions, perConn+sparePerConn)
+		dup, full = c.s.servers.add(t, room{most.all + spareTransactions, most.perConn + sparePerConn, most.bytes + sparePerConn*maxDatagram})
 	}
 	switch {
 	case dup != nil:
@@ -127,12 +129,15 @@ func (c *Conn) cancelRequest(r *sip.Request) {
 // serverKey identifies a server transaction (RFC 3261 §17.2.3); a client older than RFC 3261 has no unique branch, so
 // its request is told by Request-URI, From tag, Call-ID, CSeq and Via together.
 func (c *Conn) serverKey(r *sip.Request, method sip.RequestMethod) string {
-	via := r.Via()
+	via, from := r.Via(), strconv.FormatUint(c.flow, 10)
+	if c.over == UDP { // its address is all that a flow is: what is repeated there belongs to the transaction though the flow is another
+		from = c.remote.String()
+	}
 	branch, _ := via.Params.Get("branch")
 	if len(branch) > len(sip.RFC3261BranchMagicCookie) && strings.HasPrefix(branch, sip.RFC3261BranchMagicCookie) {
-		return fmt.Sprintf("%d %s %s %s:%d", c.flow, method, branch, via.Host, via.Port)
+		return fmt.Sprintf("%s %s %s %s:%d", from, method, branch, via.Host, via.Port)
 	}
 	tag, _ := r.From().Params.Get("tag")
-	return fmt.Sprintf("%d %s old %s %s %s %d %s:%d %s", c.flow, method, r.Recipient.String(), tag, r.CallID().Value(), r.CSeq().SeqNo,
+	return fmt.Sprintf("%s %s old %s %s %s %d %s:%d %s", from, method, r.Recipient.String(), tag, r.CallID().Value(), r.CSeq().SeqNo,
 		via.Host, via.Port, branch)
 }

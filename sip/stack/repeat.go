@@ -1,6 +1,9 @@
 package stack
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -77,29 +80,52 @@ func (c *Conn) same(o *Conn) bool {
 // H, J and L), and repeats a refused INVITE's answer until its ACK comes (timer G). Guarded by the transaction's mu.
 type lingering struct {
 	answer  []byte // the last response
-	status  int
+	status  int    // the final one's
 	acked   bool
 	pause   time.Duration
 	refused ticker // timer G
 	ends    ticker // H, I, J or L
 }
 
-// sent keeps a response. The caller holds mu.
-func (t *ServerTx) sent(res *sip.Response, raw []byte) {
-	t.answer, t.status = raw, res.StatusCode
-	if res.StatusCode < 200 {
-		return
+// transactionCost is what a transaction on UDP is counted with beside its message, bytes.
+const transactionCost = 512
+
+// brushesOff reports whether a final response leaves nothing behind (RFC 3261 §8.2.7): over UDP whoever is refused before
+// anything else was said, outside of every dialog, is told again when it asks again, under the same To tag. Anybody could
+// borrow a device's address for such a request; it is to cost one datagram and no memory. The caller holds mu.
+func (t *ServerTx) brushesOff(status int) bool {
+	if t.conn == nil || t.conn.over != UDP || status < 300 || t.said || t.cancelled || t.final {
+		return false
 	}
+	tag, _ := t.req.To().Params.Get("tag")
+	return tag == "" || t.req.Method == sip.REGISTER || status == 481
+}
+
+// tagOf is the To tag of a refusal that nothing is kept of.
+func (s *Stack) tagOf(key string) string {
+	h := hmac.New(sha256.New, s.secret[:])
+	h.Write([]byte(key))
+	return hex.EncodeToString(h.Sum(nil)[:10]) // 80 bits, as NewTag's
+}
+
+// linger is what stays of the transaction after its final response: not the request. The caller holds mu.
+func (t *ServerTx) linger(res *sip.Response, raw []byte) *ServerTx {
+	l := &ServerTx{conn: t.conn, key: t.key, tag: t.tag, final: true}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer, l.status = raw, res.StatusCode
 	timers := t.conn.s.o.Timers
-	t.ends = ticker{time.AfterFunc(timers.B, t.forget)}
+	l.ends = ticker{time.AfterFunc(timers.B, l.forget)}
 	switch {
 	case t.req.Method != sip.INVITE:
 	case res.StatusCode < 300:
-		t.answer = nil // Accepted: a repeated INVITE gets nothing, the 2xx is repeated by the layer above (RFC 6026 §7.1)
+		l.answer = nil // Accepted: a repeated INVITE gets nothing, the 2xx is repeated by the layer above (RFC 6026 §7.1)
 	default:
-		t.pause = timers.T1
-		t.refused = ticker{time.AfterFunc(t.pause, t.refuseAgain)}
+		l.pause = timers.T1
+		l.refused = ticker{time.AfterFunc(l.pause, l.refuseAgain)}
 	}
+	l.size = transactionCost + len(l.answer)
+	return l
 }
 
 func (t *ServerTx) refuseAgain() {
@@ -155,5 +181,5 @@ func (t *ServerTx) forget() {
 	t.mu.Lock()
 	t.quiet()
 	t.mu.Unlock()
-	t.conn.s.servers.remove(t)
+	t.conn.s.servers.end(t, nil)
 }

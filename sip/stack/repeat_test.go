@@ -156,13 +156,13 @@ func TestLingerRefused(t *testing.T) {
 	const no = " SIP/2.0 404 Not Found"
 	for _, acks := range []bool{true, false} {
 		calls := 0
-		ethered(t, Options{OnRequest: func(tx *ServerTx) { calls++; tx.Reply(404, "Not Found") }}, func(t *testing.T, s *Stack, e *ether) {
+		ethered(t, Options{OnRequest: func(tx *ServerTx) { calls++; tx.Reply(180, "Ringing"); tx.Reply(404, "Not Found") }}, func(t *testing.T, s *Stack, e *ether) {
 			began := time.Now()
 			inv := asked("INVITE")
 			e.put(gatewayAt, inv)
 			e.put(gatewayAt, inv) // doubled on the way
 			time.Sleep(2 * time.Second)
-			same(t, "refused", e.lines(began), "0s"+no, "0s"+no, "500ms"+no, "1.5s"+no)
+			same(t, "refused", e.lines(began), "0s SIP/2.0 180 Ringing", "0s"+no, "0s"+no, "500ms"+no, "1.5s"+no)
 			if acks {
 				ack := strings.NewReplacer("INVITE sip", "ACK sip", "1 INVITE", "1 ACK").Replace(inv)
 				e.put(gatewayAt, ack)

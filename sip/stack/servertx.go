@@ -14,8 +14,12 @@ type ServerTx struct {
 	req  *sip.Request
 	key  string
 	tag  string // To tag of every response
+	size int    // over UDP: the bytes that it is counted with
+
+	next, prev *ServerTx // its connection's others; guarded by serverTxs.mu
 
 	mu        sync.Mutex
+	said      bool // a provisional response was sent
 	final     bool
 	cancelled bool
 	onCancel  func()
@@ -41,7 +45,13 @@ func (t *ServerTx) Tag() string { return t.tag }
 
 // Response builds a response to the request, with the transaction's tag.
 func (t *ServerTx) Response(status int, reason string) *sip.Response {
-	return NewResponse(t.req, status, reason, t.tag)
+	tag := t.tag
+	t.mu.Lock()
+	if t.brushesOff(status) {
+		tag = t.conn.s.tagOf(t.key)
+	}
+	t.mu.Unlock()
+	return NewResponse(t.req, status, reason, tag)
 }
 
 // Reply builds and sends a response without a body.
@@ -60,19 +70,24 @@ func (t *ServerTx) Respond(res *sip.Response) error {
 		t.mu.Unlock()
 		return nil
 	}
-	if res.StatusCode >= 200 {
+	raw := []byte(res.String())
+	var left *ServerTx
+	if res.StatusCode < 200 {
+		t.said = true
+		if t.conn.over == UDP {
+			t.answer = raw
+		}
+	} else {
+		if t.conn.over == UDP && !t.conn.Closed() && !t.brushesOff(res.StatusCode) {
+			left = t.linger(res, raw)
+		}
 		t.final = true
-		t.onCancel, t.onGone = nil, nil
+		t.onCancel, t.onGone, t.answer = nil, nil, nil
 	}
 	final := t.final
-	raw := []byte(res.String())
-	lingers := t.conn.over == UDP && !t.conn.Closed()
-	if lingers {
-		t.sent(res, raw)
-	}
 	t.mu.Unlock()
-	if final && !lingers {
-		t.conn.s.servers.remove(t)
+	if final {
+		t.conn.s.servers.end(t, left)
 	}
 	return t.conn.write(raw)
 }
@@ -123,7 +138,8 @@ func (t *ServerTx) cancel() {
 	}
 }
 
-// serverTxs are the open server transactions. The key holds the flow: nobody matches another connection's transaction.
+// serverTxs are the open server transactions. The key holds the flow, over UDP its address: nobody matches another
+// connection's transaction.
 type serverTxs struct {
 	mu sync.Mutex
 	m  map[string]*ServerTx
@@ -137,43 +153,84 @@ func (s *serverTxs) find(key string) *ServerTx {
 	return s.m[key]
 }
 
+// room is how much there may be: transactions of all, and of one connection or device with their bytes.
+type room struct{ all, perConn, bytes int }
+
 // add returns the transaction that exists already (this is a retransmission), or says that there are too many.
-func (s *serverTxs) add(t *ServerTx, most, perConn int) (dup *ServerTx, full bool) {
+func (s *serverTxs) add(t *ServerTx, most room) (dup *ServerTx, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if had := s.m[t.key]; had != nil {
 		return had, false
 	}
-	if len(s.m) >= most || int(t.conn.use.open.Load()) >= perConn {
+	use := t.conn.use
+	if len(s.m) >= most.all || int(use.open.Load()) >= most.perConn || t.size > 0 && int(use.bytes.Load())+t.size > most.bytes {
 		return nil, true
 	}
-	s.m[t.key] = t
-	t.conn.use.open.Add(1)
+	s.enter(t)
+	t.conn.unanswered.Add(1)
 	return nil, false
 }
 
-func (s *serverTxs) remove(t *ServerTx) {
+// enter and leave keep the books. The caller holds mu.
+func (s *serverTxs) enter(t *ServerTx) {
+	c := t.conn
+	s.m[t.key] = t
+	c.use.open.Add(1)
+	c.use.bytes.Add(int64(t.size))
+	c.s.held.Add(int64(t.size))
+	if t.next = c.txs; t.next != nil {
+		t.next.prev = t
+	}
+	c.txs = t
+}
+
+func (s *serverTxs) leave(t *ServerTx) {
+	c := t.conn
+	delete(s.m, t.key)
+	c.use.open.Add(-1)
+	c.use.bytes.Add(-int64(t.size))
+	c.s.held.Add(-int64(t.size))
+	if t.req != nil { // not what lingers of one
+		c.unanswered.Add(-1)
+	}
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		c.txs = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	t.next, t.prev = nil, nil
+}
+
+// end takes a transaction out; left, if not nil, lingers in its place.
+func (s *serverTxs) end(t, left *ServerTx) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m[t.key] == t {
-		delete(s.m, t.key)
-		t.conn.use.open.Add(-1)
+	there := s.m[t.key] == t
+	if there {
+		s.leave(t)
+	}
+	switch {
+	case left == nil:
+	case there:
+		s.enter(left)
+	default: // its connection is lost
+		left.mu.Lock()
+		left.quiet()
+		left.mu.Unlock()
 	}
 }
 
 // dropConn ends the transactions of a lost connection and tells their owners.
 func (s *serverTxs) dropConn(c *Conn) {
-	if c.use.open.Load() == 0 {
-		return
-	}
 	var gone []func()
 	s.mu.Lock()
-	for k, t := range s.m {
-		if t.conn != c {
-			continue
-		}
-		delete(s.m, k)
-		c.use.open.Add(-1)
+	for c.txs != nil {
+		t := c.txs
+		s.leave(t)
 		t.mu.Lock()
 		if t.onGone != nil {
 			gone = append(gone, t.onGone)

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -160,9 +161,10 @@ type Stack struct {
 	servers serverTxs
 	plain   plain
 
+	secret   [32]byte // of tagOf
 	counters Counters
 	logged   [3]atomic.Int64 // when an event was last logged, Unix nanoseconds
-	held     atomic.Int64    // bytes of unfinished messages and of output queues
+	held     atomic.Int64    // bytes of unfinished messages, of output queues and of server transactions on UDP
 	wg       sync.WaitGroup  // read loops, handlers, writers
 	closing  atomic.Bool
 }
@@ -186,6 +188,7 @@ func New(o Options) *Stack {
 		o.Network = machine{o.DSCP}
 	}
 	s := &Stack{o: o, log: o.Log, conns: make(map[uint64]*Conn)}
+	rand.Read(s.secret[:])
 	s.clients.init()
 	s.servers.init()
 	s.plain.init(s)

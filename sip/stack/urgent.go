@@ -78,6 +78,17 @@ const TrunkConnections = 256
 // PlainConnections bounds those of devices on TCP without TLS.
 const PlainConnections = 256
 
+// plainPerDevice bounds those of one such device, which needs one, or one a line: no device takes all places.
+const plainPerDevice = 16
+
+// perSource is how many connections one address may have.
+func (l *listener) perSource() int {
+	if l.allowed != nil {
+		return min(l.s.o.Limits.PerSource, plainPerDevice)
+	}
+	return l.s.o.Limits.PerSource
+}
+
 // most is how many connections the listener may have.
 func (l *listener) most() int {
 	if l.side == Trunk {
