@@ -366,6 +366,4 @@ func TestGatewayNameBorrowed(t *testing.T) {
 			t.Errorf("%s was asked", id)
 		}
 	}
-	w.agent.o.Prove = nil
-	through(help("1002")) // as a stranger, who is served too
 }
