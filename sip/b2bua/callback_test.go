@@ -231,11 +231,9 @@ func TestCallbackGoesRound(t *testing.T) {
 	w.cloud = true
 
 	laps := []*outgoing{x.call(number, pcmu)}
-	var out []*stack.ServerTx
 	for range maxHairpins {
 		in := x.incoming(sip.INVITE)
 		in.Reply(180, "Ringing")
-		out = append(out, in)
 		laps = append(laps, x.call(number, pcmu))
 	}
 	in := desk.incoming(sip.INVITE)
