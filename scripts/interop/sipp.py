@@ -90,13 +90,17 @@ class Sipp:
             return ""
 
     def messages(self):
+        """What it sent and received, but for what it threw away because of -lost."""
         try:
             text = open(self.file("messages"), errors="replace").read()
         except OSError:
             return []
         out = []
-        for m in re.finditer(r"-{20,} [\d-]+[ T\t][^\n]*\n\S+ message (sent|received)[^\n]*\n\n?(.*?)(?=\n-{20,} |\Z)", text, re.S):
-            out.append(Message(m.group(1) == "received", m.group(2).replace("\r", "").strip("\n")))
+        for m in re.finditer(r"-{20,} [\d-]+[ T\t][^\n]*\n\S+ message (sent|received)[^\n]*\n\n?(.*?)(?=-{20,} [\d-]+[ T\t]|\Z)", text, re.S):
+            # SIPp notes a message that it lost behind the one before, without an end of line: the next one begins there.
+            body, *lost = re.split(r"\S+ message (?:\(retrans\) |voluntary )?lost \(", m.group(2))
+            if not any(what.startswith("recv)") for what in lost):
+                out.append(Message(m.group(1) == "received", body.replace("\r", "").strip("\n")))
         return out
 
     def received(self, start, since=0):

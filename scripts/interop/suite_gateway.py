@@ -160,7 +160,7 @@ class Gateways(Branch):
                     expect(up and up.kind == "up", "linphone called SIPp, and: %s; SIPp: %s" % (up.text if up else "nothing", u.errors()))
                     time.sleep(calls.PLAY)
                     p.hangup()
-                    until("SIPp got BYE", 10, lambda: u.received("BYE"))
+                    until("SIPp got BYE (see %s)" % u.dir, 15, lambda: u.received("BYE"))
             finally:
                 u.stop()
             words.append(self.listening(sniffer))
