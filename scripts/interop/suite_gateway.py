@@ -158,6 +158,7 @@ class Gateways(Branch):
                     p.dial("1004")
                     up = p.wait(("up", "down"), 20, since)
                     expect(up and up.kind == "up", "linphone called SIPp, and: %s; SIPp: %s" % (up.text if up else "nothing", u.errors()))
+                    until("SIPp got ACK (see %s)" % u.dir, 15, lambda: u.received("ACK"))  # until then it plays nothing
                     time.sleep(calls.PLAY)
                     p.hangup()
                     until("SIPp got BYE (see %s)" % u.dir, 15, lambda: u.received("BYE"))
