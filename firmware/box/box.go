@@ -202,8 +202,8 @@ func (b *Box) buildSIP() error {
 func (b *Box) listen() error {
 	phones := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return b.phoneCert.Load(), nil }}
 	return errors.Join(
-		b.stack.Listen(stack.Access, b.cfg.Phones.Listen, phones),
-		b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, b.sbcRoots)),
+		listening("phones.listen", b.stack.Listen(stack.Access, b.cfg.Phones.Listen, phones)),
+		listening("trunk.listen", b.stack.Listen(stack.Trunk, b.cfg.Trunk.Listen, trunk.ServerConfig(func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }, b.sbcRoots))),
 	)
 }
 

@@ -109,7 +109,7 @@ func box(_ context.Context, p Patient) []Finding {
 	}
 	out := []Finding{ok(area, "runs in mode %s since %s", p.Status.Mode.Name, p.Status.Mode.Since.Format("2006-01-02 15:04 MST"))}
 	for _, a := range p.Status.Alarms {
-		out = append(out, warn(area, "see the checks below", "says: %s", a))
+		out = append(out, warn(area, "do what it says; the checks below may tell more", "says: %s", a))
 	}
 	return out
 }

@@ -148,7 +148,7 @@ func (s store) get(id string) (*Report, error) {
 			return nil, err
 		}
 		if len(ids) == 0 {
-			return nil, fmt.Errorf("%w: there was no outage and no drill yet", ErrUnknown)
+			return nil, fmt.Errorf("%w: no outage and no drill is over yet", ErrUnknown)
 		}
 		id = ids[len(ids)-1]
 	}

@@ -12,7 +12,7 @@ import (
 
 // ack takes note of emergency calls.
 func ack(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("ack")
+	f := flags("ack", "ack [--call ID] NAME")
 	socket := socketFlag(f)
 	call := f.String("call", "", "only this call, by its ID; without it all that wait")
 	if err := parse(f, args, out); err != nil {

@@ -19,14 +19,15 @@ import (
 
 // adminCommand edits the accounts of the admin page in the box's data folder; a running box sees it at once.
 func adminCommand(_ context.Context, args []string, out io.Writer) error {
-	f := flags("admin passwd|list|remove|token")
-	boot := f.String("c", "/boot/holdfast.toml", "boot file, which names the data folder")
+	w := ways{"admin passwd NAME [--role viewer|front-desk|admin]", "admin list", "admin remove NAME", "admin token NAME [--scopes read,drill]"}
+	f := flags("admin", w...)
+	boot := f.String("c", defaultBootFile, "boot file, which names the data folder")
 	role := f.String("role", "", "viewer, front-desk or admin (passwd); default: as it is, admin for the first account, else viewer")
 	scopes := f.String("scopes", "read", "what the token may do, separated by commas: read, acknowledge, drill, trace, maintain (token)")
 	life := f.Duration("for", 365*24*time.Hour, "how long the token is good; 0 for ever (token)")
 	what, args, ok := subcommand(args, "passwd", "list", "remove", "token")
 	if !ok {
-		return usageError("say `holdfast admin passwd NAME [--role viewer|front-desk|admin]`, `admin list`, `admin remove NAME` or `admin token NAME --scopes read,drill`")
+		return w.say()
 	}
 	name := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {

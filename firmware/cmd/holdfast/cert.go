@@ -13,7 +13,8 @@ import (
 
 // certCommand asks the running box for its certificates, for a request, and brings it new ones.
 func certCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("cert show|request|install")
+	w := ways{"cert show [--root]", "cert request [--names box.example.com,10.0.0.5]", "cert install FILE"}
+	f := flags("cert", w...)
 	socket := socketFlag(f)
 	use := f.String("for", string(certs.Phones), "which one: phones or trunk; install and show also sbc: the authorities that the SBC's certificate has to come from")
 	names := f.String("names", "", "names and addresses that it has to carry, separated by commas; without them those of the one in force (request)")
@@ -22,7 +23,7 @@ func certCommand(ctx context.Context, args []string, out io.Writer) error {
 	asJSON := f.Bool("json", false, "print JSON (show)")
 	what, args, ok := subcommand(args, "show", "request", "install")
 	if !ok {
-		return usageError("say `holdfast cert show`, `holdfast cert request [--names box.example.com,10.0.0.5]` or `holdfast cert install FILE`")
+		return w.say()
 	}
 	if err := parse(f, args, out); err != nil {
 		return err

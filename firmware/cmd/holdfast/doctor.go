@@ -20,7 +20,7 @@ import (
 // doctorCommand says what is wrong with the box and what to do. It works beside a running box and on one that does not run.
 func doctorCommand(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("doctor")
-	boot := f.String("c", "holdfast.toml", "boot file")
+	boot := f.String("c", defaultBootFile, "boot file")
 	asJSON := f.Bool("json", false, "print JSON")
 	if err := parseAll(f, args, out); err != nil {
 		return err

@@ -13,14 +13,15 @@ import (
 
 // drill starts or stops a rehearsal.
 func drill(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("drill start|stop")
+	w := ways{"drill start [--for 15m] [--users 1001,1002]", "drill stop"}
+	f := flags("drill", w...)
 	socket := socketFlag(f)
 	limit := f.Duration("for", 15*time.Minute, "time limit; the drill ends by itself after it (start)")
 	users := f.String("users", "", "extensions or user names, separated by commas; without it the whole site (start)")
 	by := f.String("by", loginName(), "who orders it")
 	what, args, ok := subcommand(args, "start", "stop")
 	if !ok {
-		return usageError("say `holdfast drill start [--for 15m] [--users 1001,1002]` or `holdfast drill stop`")
+		return w.say()
 	}
 	if err := parseAll(f, args, out); err != nil {
 		return err

@@ -12,14 +12,20 @@ import (
 	"holdfast/sip/site"
 )
 
-const emergencyUsage = "say `holdfast emergency log [-n 20] [--json]` or `holdfast emergency drill [--number 933] [--callback] USER`, or `holdfast emergency tested`"
+// The ways of `holdfast emergency`; each subcommand has flags of its own.
+const (
+	wayLog    = "emergency log [-n 20] [--json]"
+	wayDrill  = "emergency drill [--number 933] [--callback] USER"
+	wayTested = "emergency tested"
+)
 
 // emergencyCommand shows the records of emergency calls, or makes a test call.
 func emergencyCommand(ctx context.Context, args []string, out io.Writer) error {
+	w := ways{wayLog, wayDrill, wayTested}
 	what, args, ok := subcommand(args, "log", "drill", "tested")
 	switch {
 	case !ok:
-		return usageError(emergencyUsage)
+		return w.say()
 	case what == "drill":
 		return emergencyDrill(ctx, args, out)
 	case what == "log":
@@ -27,12 +33,11 @@ func emergencyCommand(ctx context.Context, args []string, out io.Writer) error {
 	case what == "tested":
 		return emergencyTested(ctx, args, out)
 	}
-	_, err := fmt.Fprintln(out, emergencyUsage)
-	return err
+	return parse(flags("emergency", w...), args, out)
 }
 
 func emergencyLog(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("emergency log")
+	f := flags("emergency log", wayLog)
 	socket := socketFlag(f)
 	asJSON := f.Bool("json", false, "print JSON")
 	n := f.Int("n", 20, "how many calls, the last ones")
@@ -73,7 +78,7 @@ func (p *page) log(list []emergency.Emergency) {
 
 // emergencyTested lists from which phones the emergency path was tested, and when last.
 func emergencyTested(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("emergency tested")
+	f := flags("emergency tested", wayTested)
 	socket := socketFlag(f)
 	if err := parseAll(f, args, out); err != nil {
 		return err
@@ -168,7 +173,7 @@ func sentence(s emergency.Step) string {
 
 // emergencyDrill makes a test call from a user's phone through the real trunk.
 func emergencyDrill(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("emergency drill")
+	f := flags("emergency drill", wayDrill)
 	socket := socketFlag(f)
 	number := f.String("number", "", "the test number; without it the site's first, such as 933")
 	callback := f.Bool("callback", false, "wait until somebody calls the number that was shown")
@@ -177,7 +182,7 @@ func emergencyDrill(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if f.NArg() != 1 {
-		return usageError(emergencyUsage)
+		return ways{wayDrill}.say()
 	}
 	// The box refuses too, by its site's numbers. Here it is every country's: nobody shall get as far as to ask.
 	if site.EmergencyAnywhere(*number) {

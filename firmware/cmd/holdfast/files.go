@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -20,6 +22,9 @@ func readConfig(file string) (*config.Config, error) {
 
 func readBoot(file string) ([]byte, error) {
 	data, err := readBounded(file, config.MaxSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("boot file: %w: `holdfast example` prints one to begin with; -c names another", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("boot file: %w", err)
 	}

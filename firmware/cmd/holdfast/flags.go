@@ -12,7 +12,40 @@ import (
 	"holdfast/firmware/control"
 )
 
-func flags(name string) *flag.FlagSet { return flag.NewFlagSet("holdfast "+name, flag.ContinueOnError) }
+// ways are how a command may be called: what stands behind "holdfast" on the command line.
+type ways []string
+
+// say names them to somebody who called it otherwise.
+func (w ways) say() error {
+	return usageError("say `holdfast " + strings.Join(w, "` or `holdfast ") + "`")
+}
+
+// flags are those of a command. With -h they are printed behind what it is for and how it may be called; w is for one
+// that may be called in several ways, or whose name is of two words.
+func flags(name string, w ...string) *flag.FlagSet {
+	f := flag.NewFlagSet("holdfast "+name, flag.ContinueOnError)
+	f.Usage = func() {
+		for _, c := range commands() {
+			if c.name != strings.Fields(name)[0] {
+				continue
+			}
+			fmt.Fprintf(f.Output(), "holdfast %s: %s\n\n", c.name, c.about)
+			if len(w) == 0 {
+				w = ways{c.name + " " + c.args}
+			}
+		}
+		for _, line := range w {
+			fmt.Fprintf(f.Output(), "  holdfast %s\n", strings.TrimSpace(line))
+		}
+		some := false
+		f.VisitAll(func(*flag.Flag) { some = true })
+		if some {
+			fmt.Fprintln(f.Output(), "\nFlags:")
+			f.PrintDefaults()
+		}
+	}
+	return f
+}
 
 // parse reads the flags of a command; what is left over is the command's. -h prints them and gives flag.ErrHelp, which is
 // no failure; a wrong flag is a usage error.

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,22 +26,22 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"run", "-c holdfast.toml", "serve the branch", run},
+		{"run", "-c FILE", "serve the branch", run},
 		{"check", "FILE…", "say what is wrong with a file, and the fix", check},
 		{"status", "[--json]", "show mode, zones, trunks, phones and calls", status},
 		{"panel", "[--json]", "show the box's lights, press its buttons", panelCommand},
 		{"drill", "start|stop", "rehearse an outage, with a time limit", drill},
 		{"ack", "NAME", "take note of emergency calls", ack},
 		{"pins", "[--json]", "show whom a PSAP that calls back reaches", pins},
-		{"emergency", "log|drill", "show emergency calls; make a test call", emergencyCommand},
+		{"emergency", "log|drill|tested", "show emergency calls; make a test call", emergencyCommand},
 		{"report", "[list|show ID]", "tell what an outage or a drill was", reportCommand},
 		{"doctor", "[-c FILE]", "say what is wrong here and what to do", doctorCommand},
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
-		{"admin", "passwd|list…", "who may use the admin page, tokens", adminCommand},
+		{"admin", "passwd|list…", "say who may use the admin page; tokens", adminCommand},
 		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
-		{"cert", "show|request|install", "show certificates, get new ones", certCommand},
+		{"cert", "show|request…", "show certificates, get new ones", certCommand},
 		{"ports", "[-c FILE]", "list ports and flows, for a firewall", portsCommand},
-		{"netcfg", "-c holdfast.toml", "keep addresses and clock (as root)", netcfgCommand},
+		{"netcfg", "-c FILE", "change this machine's addresses and clock", netcfgCommand},
 		{"update", "FILE|URL", "put a new version on the box", updateCommand},
 		{"updater", "", "write the card for the box (root only)", updater},
 		{"example", "", "print a commented boot file to begin with", example},
@@ -59,6 +60,9 @@ func main() {
 	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "holdfast:", err)
 		os.Exit(2)
+	case errors.Is(err, fs.ErrPermission):
+		fmt.Fprintf(os.Stderr, "holdfast: %v: run this as the box's user or as root\n", err)
+		os.Exit(1)
 	default:
 		fmt.Fprintln(os.Stderr, "holdfast:", err)
 		os.Exit(1)
@@ -70,9 +74,15 @@ type usageError string
 func (u usageError) Error() string { return string(u) }
 
 func dispatch(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+	if len(args) == 2 && args[0] == "help" {
+		args = []string{args[1], "-h"}
+	}
+	switch {
+	case len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help":
 		help(out)
 		return nil
+	case args[0] == "-version" || args[0] == "--version":
+		args[0] = "version"
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
@@ -95,7 +105,10 @@ func help(out io.Writer) {
 	fmt.Fprintln(out, "\n`holdfast COMMAND -h` tells more.\nExit status: 0 done, 1 it did not work, 2 wrong command line.")
 }
 
-func printVersion(_ context.Context, _ []string, out io.Writer) error {
+func printVersion(_ context.Context, args []string, out io.Writer) error {
+	if err := parseAll(flags("version"), args, out); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintln(out, "holdfast", versionText())
 	return err
 }

@@ -167,6 +167,9 @@ func TestCheckRefuses(t *testing.T) {
 // TestUsage: a wrong command line is told from a failure, and names what would be right.
 func TestUsage(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
+		{"help dance", "there is no command \"dance\""},
+		{"version 2", "has no place here"},
+		{"emergency drill", "say `holdfast emergency drill [--number 933] [--callback] USER`"},
 		{"dance", "there is no command \"dance\"; `holdfast help` lists them"},
 		{"check", "name a boot file (.toml) or a site document (.json)"},
 		{"check --fast x", "flag provided but not defined: -fast; `holdfast check -h` lists the flags"},
@@ -195,7 +198,7 @@ func TestHelp(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"", "holdfast drill"}, {"help", "Exit status: 0 done"}, {"-h", "holdfast check"}, {"--help", "holdfast run"},
 		{"status -h", "-json"}, {"run -h", "boot file"}, {"drill -h", "-users"}, {"drill start --help", "-for"}, {"site -h", "-force"},
-		{"check -h", "holdfast check"}, {"version", "holdfast dev"}, {"example", "[[cloud.zone]]"},
+		{"check -h", "  holdfast check FILE…"}, {"help drill", "  holdfast drill stop\n"}, {"version", "holdfast dev"}, {"--version", "holdfast dev"}, {"example", "[[cloud.zone]]"},
 	} {
 		out, status, err := call(t, strings.Fields(c.line)...)
 		if status != 0 || !strings.Contains(out, c.want) {

@@ -38,6 +38,9 @@ func (p *page) status(s control.Status) {
 		p.line("  %s %-14s %-5s %-8s %s", p.mark(z.Verdict == "up"), clip(z.Name, 14), clip(z.Kind, 5), clip(z.Verdict, 8), clip(z.Detail, 46))
 	}
 	p.line("Trunks")
+	if len(s.Trunks) == 0 {
+		p.line("  %s none: no call goes outside, 911 included", p.mark(false))
+	}
 	for _, t := range s.Trunks {
 		state, detail := "up", fmt.Sprintf("%.1f ms, %s", t.RTT, p.since(t.Since))
 		if !t.Up {

@@ -86,6 +86,7 @@ func TestPageOfADrill(t *testing.T) {
 
 Cloud
 Trunks
+  ✗ none: no call goes outside, 911 included
 Phones   0 of 0 users here, 0 phones (0 out of reach)
 Calls    0
 Site     Branch

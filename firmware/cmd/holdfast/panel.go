@@ -14,7 +14,7 @@ import (
 
 // panelCommand shows the box's panel: once into a pipe, alive on a terminal, where keys press its buttons.
 func panelCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("panel")
+	f := flags("panel", "panel [--once]", "panel --press mode|ack [--hold 5s]")
 	socket := socketFlag(f)
 	asJSON := f.Bool("json", false, "print JSON")
 	once := f.Bool("once", false, "print it once, also on a terminal")

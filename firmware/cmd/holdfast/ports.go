@@ -12,7 +12,7 @@ import (
 
 // portsCommand prints the table of ports and flows: that of the running box, or of files.
 func portsCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("ports")
+	f := flags("ports", "ports [--format markdown]", "ports -c FILE [--site FILE] [--format markdown]")
 	socket := socketFlag(f)
 	boot := f.String("c", "", "boot file; without it the running box is asked")
 	doc := f.String("site", "", "site document (with -c); without it that of the boot file's [site]")

@@ -12,11 +12,10 @@ import (
 	"holdfast/firmware/report"
 )
 
-const reportUsage = "say `holdfast report`, `holdfast report list` or `holdfast report show ID`, with --json or --html FILE"
-
 // reportCommand shows what an outage or a drill was.
 func reportCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("report [list|show ID]")
+	w := ways{"report [--html FILE]", "report list", "report show ID [--html FILE]"}
+	f := flags("report", w...)
 	socket := socketFlag(f)
 	asJSON := f.Bool("json", false, "print JSON")
 	file := f.String("html", "", "write a page to this file instead, to look at and to print")
@@ -32,7 +31,7 @@ func reportCommand(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if f.NArg() > 0 {
-		return usageError(reportUsage)
+		return w.say()
 	}
 	c := control.NewClient(*socket)
 	if what == "list" {

@@ -12,12 +12,13 @@ import (
 
 // siteCommand fetches the site document, or prints its schema.
 func siteCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("site fetch|schema")
+	w := ways{"site fetch", "site schema"}
+	f := flags("site", w...)
 	socket := socketFlag(f)
 	force := f.Bool("force", false, "take a signed document although its serial is older (fetch)")
 	what, args, ok := subcommand(args, "fetch", "schema")
 	if !ok {
-		return usageError("say `holdfast site fetch` or `holdfast site schema`")
+		return w.say()
 	}
 	if err := parseAll(f, args, out); err != nil {
 		return err
@@ -34,7 +35,10 @@ func siteCommand(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-func example(_ context.Context, _ []string, out io.Writer) error {
+func example(_ context.Context, args []string, out io.Writer) error {
+	if err := parseAll(flags("example"), args, out); err != nil {
+		return err
+	}
 	_, err := io.WriteString(out, config.Example())
 	return err
 }

@@ -13,7 +13,7 @@ import (
 
 // traceCommand shows the signalling of a call, or which calls there is something of.
 func traceCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("trace [CALL]")
+	f := flags("trace", "trace", "trace CALL [--pcap FILE]")
 	socket := socketFlag(f)
 	asJSON := f.Bool("json", false, "print JSON, with the whole messages")
 	file := f.String("pcap", "", "write a capture for Wireshark to this file instead")

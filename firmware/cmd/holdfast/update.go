@@ -16,7 +16,7 @@ import (
 
 // updateCommand puts a new version on the box.
 func updateCommand(ctx context.Context, args []string, out io.Writer) error {
-	f := flags("update")
+	f := flags("update", "update [--force] [--now] FILE|URL")
 	socket := socketFlag(f)
 	force := f.Bool("force", false, "take an older version, or the same, too")
 	now := f.Bool("now", false, "restart at once: running calls end, phones have to register anew, and a PSAP that calls back reaches nobody;\nemergency calls are waited for even so")

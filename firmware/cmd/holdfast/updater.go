@@ -24,7 +24,7 @@ const imageKey = "/etc/holdfast/update.pub"
 // or it writes nothing.
 func updater(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("updater")
-	file := f.String("c", "/boot/holdfast.toml", "boot file: its public_key in [update] says whose bundles are taken; without one "+imageKey+" does")
+	file := f.String("c", defaultBootFile, "boot file: its public_key in [update] says whose bundles are taken; without one "+imageKey+" does")
 	group := f.Int("group", 990, "number of the group that may ask")
 	if err := parseAll(f, args, out); err != nil {
 		return err
