@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from harness import PATIENCE
 from phone import Phone
 
 MODULES = "/usr/lib/baresip/modules"
@@ -50,7 +51,7 @@ class Baresip(Phone):
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
-        if not self.wait(("ready", "dead"), 10) or self.seen("dead"):
+        if not self.wait(("ready", "dead"), PATIENCE) or self.seen("dead"):
             raise RuntimeError("%s does not start, see %s" % (self, self.log))
         # it may have registered before the relay was there to hear of it
         self.command("reginfo")
@@ -85,6 +86,7 @@ class Baresip(Phone):
             self.emit("registered" if m.group(1) == "OK" else "refused")
 
     def command(self, name, params=""):
+        self.note("> %s %s" % (name, params))
         body = json.dumps({"command": name, "params": params}).encode()
         self.link.stdin.write(b"%d:%s," % (len(body), body))
         self.link.stdin.flush()
@@ -124,7 +126,7 @@ class Baresip(Phone):
 
 RELAY = r'''
 import os, select, socket, sys, time
-for _ in range(100):
+for _ in range(400):
     try:
         s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)
         break

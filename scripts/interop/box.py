@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 
-from harness import Failed, until
+from harness import PATIENCE, Failed, until
 from phone import SECRET  # re-exported: whoever writes a document needs the password in it
 
 DOMAIN = "branch.test"
@@ -120,7 +120,7 @@ class Box:
         elif p.returncode:
             raise Failed("holdfast check refuses the boot file of this suite:\n" + p.stdout + p.stderr)
         self.proc = self.host.popen(self.program, "run", "-c", self.boot, log=self.log)
-        until("the box listens (see %s)" % self.log, 10, lambda: self.alive() and self.host.listens(PHONES) and self.host.listens(TRUNK))
+        until("the box listens (see %s)" % self.log, PATIENCE, lambda: self.alive() and self.host.listens(PHONES) and self.host.listens(TRUNK))
         return self
 
     def alive(self):

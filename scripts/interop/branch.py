@@ -8,7 +8,7 @@ import pki
 import sipp
 import tone
 import wire
-from harness import Suite, expect, until
+from harness import PATIENCE, Suite, expect, until
 from phone import Account
 
 CLEAR = 1.5   # seconds of a tone that must have arrived for a talk of TALK seconds
@@ -33,13 +33,13 @@ class Branch(Suite):
         self.on_close(self.box.stop)
         self.box.start()
         self.box.serving()
-        until("the trunk is up", 15, lambda: self.box.trunks().get("sbc"), 0.2)
+        until("the trunk is up", PATIENCE, lambda: self.box.trunks().get("sbc"), 0.2)
 
     def document(self):
         return box.document([box.person(u) for u in self.users], [box.trunk("sbc", self.sbc, "sbc.test")])
 
     def logs(self):
-        return [self.box.log] if hasattr(self, "box") else []
+        return [self.sbc.file("messages"), self.sbc.file("errors"), self.box.log] if hasattr(self, "box") else []
 
     def phone(self, engine, user, answer=True, folder=None):
         account = Account(self.box.phones, box.DOMAIN, user, self.ca.crt, self.phone_cert)
@@ -67,14 +67,14 @@ class Branch(Suite):
         return invites[0]
 
     def gone(self, p, since, why):
-        expect(p.wait("down", 8, since), "%s should be out of the call: %s" % (p, why))
+        expect(p.wait("down", PATIENCE, since), "%s should be out of the call: %s" % (p, why))
 
     def alive(self, *phones_and_marks):
         for p, since in phones_and_marks:
             expect(not p.seen(("down", "dead"), since), "%s lost the call" % p)
 
     def quiet(self):
-        until("no call is left in the box", 8, lambda: not self.box.status().get("calls"), 0.2)
+        until("no call is left in the box", PATIENCE, lambda: not self.box.status().get("calls"), 0.2)
 
     def nothing_inside(self, *further):
         """The SBC was told nothing of what is inside in all that it got; returns how much that was."""

@@ -2,24 +2,24 @@
 
 import time
 
-from harness import expect
+from harness import PATIENCE, expect
 
 PLAY = 4.0   # seconds of talk
 ENOUGH = 2.4  # seconds of clean tone that must have arrived of it
 
 
-def registered(*phones, seconds=15):
+def registered(*phones, seconds=PATIENCE):
     for p in phones:
         expect(p.wait("registered", seconds), "%s does not register: %s" % (p, [e.text for e in p.seen("refused")][-1:] or "no answer"))
 
 
-def connect(a, b, number, seconds=15):
+def connect(a, b, number, seconds=PATIENCE):
     """a dials number and b answers; returns the marks of both from before the call."""
     at, bt = a.mark(), b.mark()
     a.dial(number)
     up = a.wait(("up", "down", "dead"), seconds, at)
     expect(up and up.kind == "up", "%s dialled %s, and: %s" % (a, number, up.text or up.kind if up else "no answer"))
-    expect(b.wait("up", 5, bt), "%s has no call although %s has" % (b, a))
+    expect(b.wait("up", PATIENCE, bt), "%s has no call although %s has" % (b, a))
     return at, bt
 
 
@@ -29,7 +29,7 @@ def release(a, b, at, bt):
         expect(not p.seen(("down", "dead"), since), "%s lost the call before it was hung up" % p)
     bt = b.mark()
     a.hangup()
-    expect(b.wait("down", 5, bt), "%s did not see %s hang up" % (b, a))
+    expect(b.wait("down", PATIENCE, bt), "%s did not see %s hang up" % (b, a))
 
 
 def tones(a, b, enough=ENOUGH):

@@ -9,7 +9,12 @@ import threading
 import time
 import traceback
 
+import evidence
 import lan
+
+# Seconds for what only has to happen. When all is well nobody waits so long, and a busy machine may need them. It stays below the half minute
+# after which the box and linphone end a call in which nothing is heard any more: a BYE that is missing must not pass for that.
+PATIENCE = 20.0
 
 
 class Failed(Exception):
@@ -51,6 +56,7 @@ class Suite:
         self.dir = os.path.join(run.out, self.name)
         os.makedirs(self.dir, exist_ok=True)
         self.closing = []
+        self.broken = None  # why its setup failed
 
     @classmethod
     def cases(cls):
@@ -69,7 +75,7 @@ class Suite:
         return d
 
     def logs(self):
-        """Log files whose ends belong under a failure."""
+        """Log files of the whole suite whose ends belong under a failure; those of the case itself are known."""
         return []
 
     def execute(self):
@@ -78,15 +84,15 @@ class Suite:
             return
         with lan.Lan(self.run.prefix + self.name[:4], self.hosts) as self.lan:
             try:
-                broken = None
                 try:
                     self.setup()
                 except Exception as e:
-                    broken = e
-                    traceback.print_exc(file=open(os.path.join(self.dir, "setup-failed.txt"), "w"))
+                    self.broken = e
+                    with open(os.path.join(self.dir, "failed.txt"), "w") as f:
+                        traceback.print_exc(limit=-4, file=f)
                 self.first = wanted[0]
                 for c in wanted:
-                    self.one(c, broken)
+                    self.one(c)
             finally:
                 for f in reversed(self.closing):
                     try:
@@ -94,12 +100,12 @@ class Suite:
                     except Exception:
                         traceback.print_exc(file=open(os.path.join(self.dir, "close-failed.txt"), "a"))
 
-    def one(self, c, broken):
+    def one(self, c):
         self.case_dir = self.folder(c.__name__)
-        start, marks = time.monotonic(), {p: size(p) for p in self.logs()}
+        start, marks = time.monotonic(), {p: evidence.size(p) for p in self.logs()}
         why, note = None, ""
-        if broken:
-            why = "the suite did not get ready: %s" % broken if c is self.first else "as above"
+        if self.broken:
+            why = "the suite did not get ready: %s" % self.broken if c is self.first else "as above"
         else:
             try:
                 note = c(self) or ""
@@ -107,8 +113,8 @@ class Suite:
                 why = str(e) or type(e).__name__
                 if not isinstance(e, Failed):
                     why = "%s: %s" % (type(e).__name__, why)
-                with open(os.path.join(self.case_dir, "failed.txt"), "w") as f:
-                    traceback.print_exc(file=f)
+                with open(os.path.join(self.case_dir, "failed.txt"), "w") as f:  # which step it was
+                    traceback.print_exc(limit=-4, file=f)
         self.run.report(self, c, why, note, time.monotonic() - start, marks)
 
 
@@ -141,21 +147,6 @@ class Run:
             self.failed += 1
             print("FAIL  %-8s %s (%.1f s)\n      %s\n      evidence: %s" %
                   (suite.name, c.title, seconds, why.replace("\n", "\n      "), suite.case_dir))
-            for path in suite.logs():
-                for line in tail(path, marks.get(path, 0), 15):
-                    print("      | %s: %s" % (os.path.basename(os.path.dirname(path)), line[:300]))
+            for line in evidence.lines(suite.dir if suite.broken else suite.case_dir, suite.logs(), marks):
+                print("      | " + line)
             print(end="", flush=True)
-
-
-def size(path):
-    return os.path.getsize(path) if os.path.exists(path) else 0
-
-
-def tail(path, start, n):
-    """The last n lines of what came into a file after the byte start."""
-    try:
-        with open(path, "rb") as f:
-            f.seek(max(start, size(path) - 20000))
-            return f.read().decode("utf8", "replace").splitlines()[-n:]
-    except OSError:
-        return []

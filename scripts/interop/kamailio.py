@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 
-from harness import until
+from harness import PATIENCE, until
 from phone import SECRET
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -52,7 +52,7 @@ class Kamailio:
     def start(self):
         self.proc = self.host.popen("env", "LD_PRELOAD=" + self.preload, "kamailio", "-f", self.cfg, "-P", self.dir + "/pid", "-w", self.dir,
                                     "-Y", self.dir, "-m", "64", "-M", "8", "-DD", log=self.log)
-        until("Kamailio listens on %s (see %s)" % (self.address, self.log), 10, lambda: self.host.listens(self.port))
+        until("Kamailio listens on %s (see %s)" % (self.address, self.log), PATIENCE, lambda: self.host.listens(self.port))
         return self
 
     def kill(self):

@@ -33,7 +33,7 @@ class Host:
             raise RuntimeError("the run is over")
         return ["ip", "netns", "exec", self.netns, *args]
 
-    def run(self, *args, timeout=20, **kw):
+    def run(self, *args, timeout=60, **kw):
         return subprocess.run(self.command(*args), capture_output=True, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, **kw)
 

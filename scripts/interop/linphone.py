@@ -2,6 +2,7 @@
 
 It checks the server's certificate: chain, dates and name. It knows G.729, and with Opus offers telephone-event/48000."""
 
+import datetime
 import os
 import pty
 import re
@@ -9,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from harness import PATIENCE
 from phone import Phone
 
 CODECS = {"opus": "opus", "pcmu": "PCMU", "pcma": "PCMA", "g729": "G729"}
@@ -62,6 +64,7 @@ publish=0
 """
 
 # what a line on the terminal means; the first match counts
+PROMPT = "linphonec> "
 TERMINAL = (
     (r"Receiving tone (?P<text>.) from", "dtmf"),
     (r"\s*(?P<text>\d+: \S+ \(\d+\) (?:enabled|disabled))", "codec"),
@@ -74,6 +77,7 @@ LOG = (
     (r"to LinphoneCallOutgoingEarlyMedia", "early"),
     (r"to LinphoneCallIncomingReceived", "incoming"),
     (r"to LinphoneCallStreamsRunning", "up"),
+    (r"to LinphoneCallPaused\b", "paused"),
     (r"to LinphoneCall(End|Error)", "down"),
 )
 
@@ -100,7 +104,7 @@ class Linphone(Phone):
         self.reader.start()
         self.follower = threading.Thread(target=self.follow, daemon=True)
         self.follower.start()
-        if not self.wait(("prompt", "dead"), 15) or self.seen("dead"):
+        if not self.wait(("prompt", "dead"), PATIENCE) or self.seen("dead"):
             raise RuntimeError("%s does not start, see %s" % (self, self.log))
         self.heard_in = os.path.join(self.dir, "heard.wav")
         self.command("soundcard use files")
@@ -109,17 +113,22 @@ class Linphone(Phone):
         self.choose_codec()
 
     def choose_codec(self):
+        for n, name, on in self.codecs():
+            if on != (name == CODECS[self.codec]):
+                self.command("codec %s %s" % ("disable" if on else "enable", n))
+        on = {name for _, name, on in self.codecs() if on}
+        if on != {CODECS[self.codec]}:
+            raise RuntimeError("%s should have %s alone, it has %s" % (self, CODECS[self.codec], ", ".join(sorted(on)) or "nothing"))
+
+    def codecs(self):
+        """Number, name, and whether it is in use, of each codec."""
         since = self.mark()
         self.command("codec list")
-        time.sleep(0.4)
-        for e in self.seen("codec", since):
-            n, name, state = re.match(r"(\d+): (\S+) \(\d+\) (\w+)", e.text).groups()
-            want = name == CODECS[self.codec]
-            if want != (state == "enabled"):
-                self.command("codec %s %s" % ("enable" if want else "disable", n))
+        rows = [re.match(r"(\d+): (\S+) \(\d+\) (\w+)", e.text).groups() for e in self.seen("codec", since)]
+        return [(n, name, state == "enabled") for n, name, state in rows]
 
     def read(self):
-        text = ""
+        text, end = "", ""
         with open(os.path.join(self.dir, "terminal"), "w") as keep:
             while True:
                 try:
@@ -132,11 +141,12 @@ class Linphone(Phone):
                 keep.write(data)
                 keep.flush()
                 text += data
-                if "linphonec>" in text and not self.seen("prompt"):
-                    self.emit("prompt")
                 *lines, text = text.split("\n")
                 for line in lines:
                     self.line(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).replace("\r", ""), TERMINAL)
+                for _ in range((end + data).count(PROMPT)):
+                    self.emit("prompt")
+                end = (end + data)[1 - len(PROMPT):]
 
     def follow(self):
         """Reads the log as it grows."""
@@ -162,6 +172,10 @@ class Linphone(Phone):
                 self.emit(kind, m.groupdict().get("text") or line)
                 return
 
+    def said(self, event):
+        """When a line came into its log, by its own clock, in seconds: ours tells when we got to reading it."""
+        return datetime.datetime.strptime(event.text[:23], "%Y-%m-%d %H:%M:%S:%f").timestamp()
+
     def stop(self):
         super().stop()
         if self.proc:
@@ -170,9 +184,16 @@ class Linphone(Phone):
             os.close(self.fd)
 
     def command(self, line):
+        """Types a line and waits until the phone has done it and asks for the next: it loses what is typed earlier."""
         with self.typing:
-            os.write(self.fd, (line + "\n").encode())
-            time.sleep(0.15)  # it loses what is typed faster
+            since = self.mark()
+            self.type(line)
+            if not self.wait(("prompt", "dead"), PATIENCE, since):
+                raise RuntimeError("%s did not take the command %r" % (self, line))
+
+    def type(self, line):
+        self.note("> " + line)
+        os.write(self.fd, (line + "\n").encode())
 
     def dial(self, number): self.command("call sip:%s@%s" % (number, self.account.domain))
     def accept(self): self.command("answer")
@@ -188,7 +209,7 @@ class Linphone(Phone):
             time.sleep(0.5)
 
     def quit(self):
-        self.command("quit")
+        self.type("quit")
 
     def recording(self):
         return self.heard_in

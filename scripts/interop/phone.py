@@ -2,6 +2,7 @@
 
 A phone runs on a host of its own. It needs no sound card: it plays a tone and records what it hears."""
 
+import datetime
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import threading
 import time
 
 import tone
+from harness import PATIENCE
 
 SECRET = "secret"  # every user's password
 
@@ -42,6 +44,7 @@ class Phone:
         self.log = os.path.join(self.dir, "log")
         self.tone = tone.write(os.path.join(self.dir, "tone.wav"), hz, 60)
         self.events, self.news = [], threading.Condition()
+        self.diary = os.path.join(self.dir, "events")
         self.proc = self.reader = None
 
     def __str__(self):
@@ -58,6 +61,13 @@ class Phone:
         with self.news:
             self.events.append(Event(kind, text))
             self.news.notify_all()
+        if kind not in ("prompt", "codec"):
+            self.note("< %s %s" % (kind, text))
+
+    def note(self, line):
+        """Keeps a line of what the phone said or was told, with the time of day: what is shown when its case fails."""
+        with open(self.diary, "a") as f:
+            f.write("%s %s\n" % (datetime.datetime.now().strftime("%H:%M:%S.%f"), line))
 
     def mark(self):
         """A place in the events, to wait for what comes after it."""
@@ -94,7 +104,7 @@ class Phone:
         if self.proc and self.proc.poll() is None:
             try:
                 self.quit()
-                self.proc.wait(3)
+                self.proc.wait(PATIENCE)  # its recording and its log are whole when it has ended by itself
             except (OSError, subprocess.TimeoutExpired):
                 self.proc.kill()
                 self.proc.wait()

@@ -2,12 +2,13 @@
 
 SIPp speaks TLS and SRTP and plays a tone; what it received and sent is read from its own trace of messages."""
 
+import datetime
 import functools
 import os
 import re
 import subprocess
 
-from harness import until
+from harness import PATIENCE, until
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TONE = 800  # Hz, what the PSTN plays
@@ -19,10 +20,10 @@ def program():
 
 
 class Message:
-    """One message of a trace. headers: lower-case name → values."""
+    """One message of a trace. at: seconds since 1970; headers: lower-case name → values."""
 
-    def __init__(self, received, text):
-        self.received, self.text = received, text
+    def __init__(self, at, received, text):
+        self.at, self.received, self.text = at, received, text
         head, _, self.body = text.partition("\n\n")
         self.first, *lines = head.split("\n")
         self.headers = {}
@@ -67,7 +68,7 @@ class Sipp:
             f.write(scenario)
         self.proc = self.host.popen(program(), *args, "-sf", self.file("scenario.xml"), "-i", self.host.ip, "-p", str(port), "-mi", self.host.ip,
                                     *self.tls(), "-nostdin", "-trace_msg", "-message_file", self.file("messages"),
-                                    "-trace_err", "-error_file", self.file("errors"), log=self.log, env=dict(os.environ, TERM="dumb"))
+                                    "-trace_err", "-error_file", self.file("errors"), log=self.log, env=dict(os.environ, TERM="dumb", TZ="UTC"))
 
     def stop(self):
         if self.proc and self.proc.poll() is None:
@@ -90,17 +91,20 @@ class Sipp:
             return ""
 
     def messages(self):
-        """What it sent and received, but for what it threw away because of -lost."""
+        """What it sent and received, but for what it threw away because of -lost, and for what it is writing just now."""
         try:
-            text = open(self.file("messages"), errors="replace").read()
+            text = open(self.file("messages"), encoding="latin1", newline="").read()  # a byte is a character, as SIPp counts
         except OSError:
             return []
         out = []
-        for m in re.finditer(r"-{20,} [\d-]+[ T\t][^\n]*\n\S+ message (sent|received)[^\n]*\n\n?(.*?)(?=-{20,} [\d-]+[ T\t]|\Z)", text, re.S):
-            # SIPp notes a message that it lost behind the one before, without an end of line: the next one begins there.
-            body, *lost = re.split(r"\S+ message (?:\(retrans\) |voluntary )?lost \(", m.group(2))
-            if not any(what.startswith("recv)") for what in lost):
-                out.append(Message(m.group(1) == "received", body.replace("\r", "").strip("\n")))
+        for m in re.finditer(r"-{20,} ([\d-]+T[\d:.]+Z)\n\S+ message (sent|received)[^\n[]*\[(\d+)\][^\n]*\n\n?(.*?)(?=-{20,} [\d-]+T|\Z)", text, re.S):
+            size, body = int(m.group(3)), m.group(4)
+            if len(body) < size:
+                break
+            # SIPp notes behind a message, without an end of line, that it lost it.
+            if "message lost (recv)" not in body[size:] and "message (retrans) lost (recv)" not in body[size:]:
+                at = datetime.datetime.fromisoformat(m.group(1)).timestamp()
+                out.append(Message(at, m.group(2) == "received", body[:size].replace("\r", "").strip("\n")))
         return out
 
     def received(self, start, since=0):
@@ -165,7 +169,7 @@ class Sbc(Sipp):
 
     def start(self):
         self.launch(self.scenario(), self.port, "-t", "l1", "-min_rtp_port", "30000", "-max_rtp_port", "30999")
-        until("the SBC listens on %s (see %s)" % (self.address, self.log), 10, lambda: self.host.listens(self.port))
+        until("the SBC listens on %s (see %s)" % (self.address, self.log), PATIENCE, lambda: self.host.listens(self.port))
         return self
 
     def scenario(self):
@@ -238,7 +242,7 @@ class Caller(Sipp):
 
     def start(self, box, to, caller="+14155559876", hold=4.0, port=5065, reliable=False, headers=()):
         talk = lambda request: ['<pause milliseconds="%d"/>' % (1000 * hold), request("BYE", 3), '<recv response="200"/>']
-        return self.call(box, to, caller, port, 30, talk, reliable, headers)
+        return self.call(box, to, caller, port, 60, talk, reliable, headers)
 
     def call(self, box, to, caller, port, seconds, talk, reliable=False, headers=()):
         self.launch(self.scenario(to, caller, talk, reliable, headers), port, box, "-t", "l1", "-min_rtp_port", "31000", "-max_rtp_port", "31999",
@@ -277,7 +281,7 @@ class Caller(Sipp):
             '<?xml version="1.0" encoding="ISO-8859-1" ?>', '<scenario name="PSTN caller">',
             request("INVITE", 1, *headers, *(["Require: 100rel"] if reliable else []), body=sdp()),
             '<recv response="100" optional="true"/>', *(acknowledged if reliable else ringing),
-            '<recv response="200" rrs="true" timeout="15000"/>', request("ACK", 1, **in_dialog),
+            '<recv response="200" rrs="true" timeout="40000"/>', request("ACK", 1, **in_dialog),
             '<nop><action><exec rtp_stream="%s,-1,0,PCMU/8000"/></action></nop>' % self.mulaw(TONE),
             *talk(functools.partial(request, **in_dialog)), '</scenario>'])
 

@@ -5,7 +5,7 @@ import re
 import box
 import pki
 import sipp
-from harness import Suite, case, expect, until
+from harness import PATIENCE, Suite, case, expect, until
 from linphone import Linphone
 from phone import Account
 from probe import probe
@@ -49,7 +49,7 @@ class Certificates(Suite):
     @case("linphone trusts the real box, and takes SHA-256 for its Digest")
     def real(self):
         with self.linphone(10) as p:
-            expect(p.wait("registered", 10), "it does not register, see " + p.log)
+            expect(p.wait("registered", PATIENCE), "it does not register, see " + p.log)
         answers = re.findall(r"Authorization: +Digest[^\n]*", open(p.log, errors="replace").read())
         expect(answers and "SHA-256" in answers[-1], "it answered with %s" % (answers[-1:] or "nothing"))
 
@@ -58,8 +58,8 @@ class Certificates(Suite):
         with self.linphone(octet) as p:
             def flagged():
                 return re.search(r"Found certificate depth=\[0\], flags=\[[^]]*%s" % flag, open(p.log, errors="replace").read())
-            until("linphone finds the certificate %s, see %s" % (flag, p.log), 10, flagged)
-            expect(p.wait("refused", 10), "linphone does not give up, see " + p.log)
+            until("linphone finds the certificate %s, see %s" % (flag, p.log), PATIENCE, flagged)
+            expect(p.wait("refused", PATIENCE), "linphone does not give up, see " + p.log)
             expect(not p.seen("registered"), "it registered all the same")
         expect(not self.boxes[octet].registered(), "the box believes that a phone is there")
         return "linphone: " + flag
@@ -112,7 +112,7 @@ class Certificates(Suite):
         caller = sipp.Caller(self.lan[61], self.case_dir + "/caller", self.ca.crt, c)
         try:
             caller.start(self.boxes[10].trunk, box.byoc_number("1001"))
-            expect(caller.finish(12) != 0, "its call went through")
+            expect(caller.finish(PATIENCE) != 0, "its call went through")
         finally:
             caller.stop()
         got = [m.first for m in caller.messages() if m.received]
@@ -121,7 +121,9 @@ class Certificates(Suite):
 
     @case("the box uses only the SBC with the right certificate; to the others it says nothing")
     def outbound(self):
-        until("the trunk to the real SBC is up", 10, lambda: self.boxes[10].trunks().get("t60"), 0.2)
+        until("the trunk to the real SBC is up", PATIENCE, lambda: self.boxes[10].trunks().get("t60"), 0.2)
+        told = lambda: all(t["up"] or t.get("error") for t in self.boxes[10].status().get("trunks") or [{"up": False}])
+        until("the box says of the others why they are down", PATIENCE, told, 0.2)
         trunks = {t["id"]: t for t in self.boxes[10].status()["trunks"]}
         states = {i: t["up"] for i, t in trunks.items()}
         expect(states == {"t60": True, "t61": False, "t62": False, "t63": False}, "trunks: %s" % states)

@@ -11,7 +11,7 @@ import sipp
 import wire
 from baresip import Baresip
 from branch import TALK, Branch
-from harness import case, expect, until
+from harness import PATIENCE, case, expect, until
 from linphone import Linphone
 
 ELINS = ("+14155550990", "+14155550991")  # of the whole site: who calls for help first gets the first
@@ -66,7 +66,7 @@ class Emergency(Branch):
         """p dials and has its call; returns its mark from before, and the number that the PSAP sees."""
         at, since = p.mark(), len(self.sbc.messages())
         p.dial(dialled)
-        up = p.wait(("up", "down", "dead"), 10, at)
+        up = p.wait(("up", "down", "dead"), PATIENCE, at)
         expect(up and up.kind == "up", "%s dialled %s, and: %s" % (p, dialled, up.text or up.kind if up else "no answer"))
         m = self.invite("911", since)
         elin = sipp.user(m.header("From"))
@@ -79,7 +79,7 @@ class Emergency(Branch):
 
     def ends(self, p, since):
         p.hangup()
-        until("the SBC got BYE", 5, lambda: self.sbc.received("BYE", since))
+        until("the SBC got BYE", PATIENCE, lambda: self.sbc.received("BYE", since))
         self.quiet()
 
     def dials(self, engine, user):
@@ -121,7 +121,7 @@ class Emergency(Branch):
             p.hold()
             time.sleep(1.5)
             if insists:
-                until("the hold is on record", 5, lambda: any("put the call aside" in s.get("text", "") for s in self.record()["steps"]))
+                until("the hold is on record", PATIENCE, lambda: any("put the call aside" in s.get("text", "") for s in self.record()["steps"]))
                 p.resume()
                 time.sleep(1)
             else:
@@ -151,9 +151,9 @@ class Emergency(Branch):
         c = sipp.Caller(self.lan[60], "%s/psap-%s" % (self.case_dir, number), self.ca.crt, self.sbc_cert)
         try:
             c.start(self.box.trunk, number, PSAP, hold=TALK, headers=("Priority: psap-callback",))
-            expect(rings.wait("up", 10, marks[0]), "%s does not ring when the PSAP calls %s; SIPp says: %s" % (rings, number, c.errors()))
-            expect(rings.wait("down", 10, marks[0]), "the PSAP hung up, %s did not notice" % rings)
-            expect(c.finish(5) == 0, "SIPp: " + c.errors())
+            expect(rings.wait("up", PATIENCE, marks[0]), "%s does not ring when the PSAP calls %s; SIPp says: %s" % (rings, number, c.errors()))
+            expect(rings.wait("down", PATIENCE, marks[0]), "the PSAP hung up, %s did not notice" % rings)
+            expect(c.finish(PATIENCE) == 0, "SIPp: " + c.errors())
         finally:
             c.stop()
         expect(not silent.seen(("incoming", "up"), marks[1]), "%s rang too, though %s had called from %s" % (silent, rings, number))
@@ -183,10 +183,10 @@ class Emergency(Branch):
             calls.registered(a, desk)
             since, ring = len(self.sbc.messages()), desk.mark()
             self.help(a, "911")
-            expect(desk.wait("up", 10, ring), "the desk does not ring")
+            expect(desk.wait("up", PATIENCE, ring), "the desk does not ring")
             time.sleep(2)
             desk.dtmf("1")
-            until("the call is acknowledged", 8, lambda: self.record().get("acknowledged"))
+            until("the call is acknowledged", PATIENCE, lambda: self.record().get("acknowledged"))
             self.ends(a, since)
         e = self.record()["acknowledged"]
         expect((e["by"], e["how"]) == ("User %s (%s)" % (DESK, DESK), "key"), "acknowledged by %s" % e)

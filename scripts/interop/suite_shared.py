@@ -6,7 +6,7 @@ import time
 import calls
 from baresip import Baresip
 from branch import TALK, Branch
-from harness import case, expect
+from harness import PATIENCE, case, expect
 from linphone import Linphone
 
 
@@ -59,7 +59,7 @@ class Shared(Branch):
             ct = c.mark()
             time.sleep(TALK)
             b.transfer("1003")
-            expect(c.wait("up", 8, ct), "the target's phone has no call")
+            expect(c.wait("up", PATIENCE, ct), "the target's phone has no call")
             self.gone(b, bt, "it has transferred")
             time.sleep(TALK)
             calls.release(a, c, at, ct)

@@ -7,7 +7,7 @@ import calls
 import sipp
 from baresip import Baresip
 from branch import Branch
-from harness import case, expect, until
+from harness import PATIENCE, case, expect, until
 from linphone import Linphone
 
 EVERY = 90  # seconds, the shortest interval that RFC 4028 §5 lets one ask for
@@ -32,9 +32,13 @@ class Timers(Branch):
             c = sipp.Caller(self.lan[60], self.folder(name), self.ca.crt, self.sbc_cert)
             self.on_close(c.stop)
             c.timed(self.box.trunk, box.byoc_number(user), EVERY, name, port=5065 + i)
-            expect(p.wait("up", 10, since), "%s has no call; SIPp says: %s" % (p, c.errors()))
+            expect(p.wait("up", PATIENCE, since), "%s has no call; SIPp says: %s" % (p, c.errors()))
             self.phones[name], self.callers[name] = (p, since), c
         self.began = time.monotonic()
+
+    def logs(self):
+        phones, callers = getattr(self, "phones", {}).values(), getattr(self, "callers", {}).values()
+        return super().logs() + [p.diary for p, _ in phones] + [c.file(name) for c in callers for name in ("messages", "errors")]
 
     def agreed(self, name, refresher):
         ok = [m for m in self.callers[name].received("SIP/2.0 200") if "INVITE" in m.header("CSeq")]
@@ -55,7 +59,7 @@ class Timers(Branch):
         expect(refresh, "the box sent no refresh")
         expect(refresh[0].header("Session-Expires") == "%d;refresher=uac" % EVERY, "its Session-Expires is %r" % refresh[0].header("Session-Expires"))
         p, since = self.phones["box"]
-        expect(p.wait("down", 5, since), "the call did not end with the caller's BYE")
+        expect(p.wait("down", PATIENCE, since), "the call did not end with the caller's BYE")
 
     @case("session timer: the caller refreshes, and the call outlives the interval's end")
     def caller_refreshes(self):
@@ -67,5 +71,5 @@ class Timers(Branch):
         self.agreed("nobody", "uac")
         self.finished("nobody")
         p, since = self.phones["nobody"]
-        expect(p.wait("down", 5, since), "the phone got no BYE")
-        until("no call is left in the box", 15, lambda: not self.box.status().get("calls"), 0.3)
+        expect(p.wait("down", PATIENCE, since), "the phone got no BYE")
+        until("no call is left in the box", PATIENCE, lambda: not self.box.status().get("calls"), 0.3)

@@ -9,7 +9,7 @@ import tone
 import wire
 from baresip import Baresip
 from branch import CLEAR, TALK, Branch
-from harness import case, expect, until
+from harness import PATIENCE, case, expect, until
 from linphone import Linphone
 
 
@@ -27,7 +27,7 @@ class Transfers(Branch):
             ct = c.mark()
             time.sleep(TALK)
             b.transfer("1003")
-            expect(c.wait("up", 8, ct), "the target's phone has no call")
+            expect(c.wait("up", PATIENCE, ct), "the target's phone has no call")
             self.gone(b, bt, "it has transferred")
             time.sleep(TALK)
             calls.release(a, c, at, ct)
@@ -44,15 +44,15 @@ class Transfers(Branch):
             calls.registered(a, b)
             at, bt = a.mark(), b.mark()
             a.dial(sipp.number(sipp.ANSWERS))
-            expect(a.wait("up", 10, at), "no call to the PSTN")
+            expect(a.wait("up", PATIENCE, at), "no call to the PSTN")
             time.sleep(TALK)
             a.transfer("1002")
-            expect(b.wait("up", 8, bt), "the target's phone has no call")
+            expect(b.wait("up", PATIENCE, bt), "the target's phone has no call")
             self.gone(a, at, "it has transferred")
             time.sleep(TALK)
             self.alive((b, bt))
             b.hangup()
-            until("the SBC got BYE", 5, lambda: self.sbc.received("BYE", since))
+            until("the SBC got BYE", PATIENCE, lambda: self.sbc.received("BYE", since))
             self.quiet()
         expect(not self.sbc.received("REFER", since), "the SBC got a REFER")
         expect(len({m.header("Call-ID") for m in self.sbc.received("INVITE", since)}) == 1, "the SBC should have one dialog throughout")
@@ -66,7 +66,7 @@ class Transfers(Branch):
             at, bt = calls.connect(a, b, "1002")
             since = len(self.sbc.messages())
             a.transfer(sipp.number(sipp.BUSY))
-            until("the SBC was asked and refused", 8, lambda: [m for m in self.sbc.received("ACK", since)])
+            until("the SBC was asked and refused", PATIENCE, lambda: [m for m in self.sbc.received("ACK", since)])
             time.sleep(1)
             self.alive((a, at), (b, bt))
             calls.release(a, b, at, bt)
@@ -86,7 +86,7 @@ class Transfers(Branch):
             time.sleep(TALK)
             self.alive((b, bt), (c, ct))
             c.hangup()
-            expect(b.wait("down", 5, bt), "%s did not see %s hang up" % (b, c))
+            expect(b.wait("down", PATIENCE, bt), "%s did not see %s hang up" % (b, c))
             self.quiet()
         there = self.reached(b, sniffer, c.hz)
         return "they heard each other for %.1f and %.1f s" % (there, self.heard(c, b.hz))
@@ -101,12 +101,13 @@ class Transfers(Branch):
 
     def consult(self, a, c, number):
         """a puts its call aside and has another one with c."""
+        at = a.mark()
         a.hold()
-        time.sleep(1)
+        expect(a.wait("paused", PATIENCE, at), "%s cannot put its call aside" % a)
         at, ct = a.mark(), c.mark()
         a.dial(number)
-        expect(c.wait("up", 8, ct), "%s has no call" % c)
-        expect(a.wait("up", 8, at), "%s has no second call" % a)
+        expect(c.wait("up", PATIENCE, ct), "%s has no call" % c)
+        expect(a.wait("up", PATIENCE, at), "%s has no second call" % a)
         time.sleep(1)
 
     @case("attended transfer across the trunk: the PSTN and a baresip are joined, topology hidden")
@@ -117,7 +118,7 @@ class Transfers(Branch):
             calls.registered(a, c)
             at = a.mark()
             a.dial(sipp.number(sipp.ANSWERS))
-            expect(a.wait("up", 10, at), "no call to the PSTN")
+            expect(a.wait("up", PATIENCE, at), "no call to the PSTN")
             time.sleep(1)
             self.consult(a, c, "1003")
             ct = c.mark()
@@ -126,7 +127,7 @@ class Transfers(Branch):
             time.sleep(TALK)
             self.alive((c, ct))
             c.hangup()
-            until("the SBC got BYE", 5, lambda: self.sbc.received("BYE", since))
+            until("the SBC got BYE", PATIENCE, lambda: self.sbc.received("BYE", since))
             self.quiet()
         for m in self.sbc.messages()[since:]:
             expect(not m.received or "replaces" not in m.text.lower(), "Replaces went to the SBC:\n" + m.text)
@@ -139,11 +140,11 @@ class Transfers(Branch):
             calls.registered(a, b, c)
             at, bt, ct = a.mark(), b.mark(), c.mark()
             a.dial("1002")
-            expect(b.wait("incoming", 8, bt), "the phone does not ring")
+            expect(b.wait("incoming", PATIENCE, bt), "the phone does not ring")
             c.dial("*81002")
-            expect(c.wait("up", 8, ct), "nothing was picked up")
-            expect(a.wait("up", 5, at), "the caller has no call")
-            expect(b.wait("down", 5, bt), "the phone rings on")
+            expect(c.wait("up", PATIENCE, ct), "nothing was picked up")
+            expect(a.wait("up", PATIENCE, at), "the caller has no call")
+            expect(b.wait("down", PATIENCE, bt), "the phone rings on")
             time.sleep(TALK)
             calls.release(a, c, at, ct)
             self.quiet()
@@ -160,7 +161,7 @@ class Transfers(Branch):
             time.sleep(2)
             ct = c.mark()
             c.dial("*51")
-            expect(c.wait("up", 8, ct), "nothing was fetched")
+            expect(c.wait("up", PATIENCE, ct), "nothing was fetched")
             time.sleep(TALK)
             calls.release(c, a, ct, at)
             self.quiet()

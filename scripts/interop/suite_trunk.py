@@ -8,7 +8,7 @@ import sipp
 import wire
 from baresip import Baresip
 from branch import Branch
-from harness import case, expect, until
+from harness import PATIENCE, case, expect, until
 from linphone import Linphone
 
 
@@ -25,11 +25,11 @@ class Trunk(Branch):
                 calls.registered(p)
                 at = p.mark()
                 p.dial("9" + number[1:])
-                up = p.wait(("up", "down"), 15, at)
+                up = p.wait(("up", "down"), PATIENCE, at)
                 expect(up and up.kind == "up", "no call: %s" % (up.text if up else "no answer"))
                 time.sleep(calls.PLAY)
                 p.hangup()
-                until("the SBC got BYE", 5, lambda: self.sbc.received("BYE", since))
+                until("the SBC got BYE", PATIENCE, lambda: self.sbc.received("BYE", since))
         m = self.invite(number, since)
         caller = box.byoc_number("1002")
         expect(sipp.user(m.uri) == number, "Request-URI %s, want %s" % (m.uri, number))
@@ -52,14 +52,14 @@ class Trunk(Branch):
     def early_media(self):
         with self.phone(Linphone, "1001") as p:
             at, since = self.dial_out(p, sipp.EARLY)
-            early = p.wait(("early", "up", "down"), 10, at)
+            early = p.wait(("early", "up", "down"), PATIENCE, at)
             expect(early and early.kind == "early", "linphone should be in early media: %s" % (early.text if early else "nothing came"))
-            up = p.wait(("up", "down"), 10, at)
+            up = p.wait(("up", "down"), PATIENCE, at)
             expect(up and up.kind == "up", "no call: %s" % (up.text if up else "no answer"))
-            expect(up.at - early.at > 2, "the answer came %.1f s after the early media, the SBC waits 3 s" % (up.at - early.at))
+            expect(p.said(up) - p.said(early) > 2, "the answer came %.1f s after the early media, the SBC waits 3 s" % (p.said(up) - p.said(early)))
             time.sleep(calls.PLAY)
             p.hangup()
-            until("the SBC got BYE", 5, lambda: self.sbc.received("BYE", since))
+            until("the SBC got BYE", PATIENCE, lambda: self.sbc.received("BYE", since))
         heard = p.heard(sipp.TONE)
         expect(heard.ok(calls.ENOUGH + 2), "linphone should have heard about 3 s before and %g s after the answer: %s" % (calls.PLAY, heard))
         return "%d Hz for %.1f s" % (sipp.TONE, heard.seconds)
@@ -68,31 +68,31 @@ class Trunk(Branch):
     def busy(self):
         with self.phone(Baresip, "1002") as p:
             at, since = self.dial_out(p, sipp.BUSY)
-            e = p.wait(("up", "down"), 10, at)
+            e = p.wait(("up", "down"), PATIENCE, at)
             expect(e and e.kind == "down", "the call should have ended: %s" % (e.kind if e else "no answer"))
             expect("486" in e.text, "baresip should have been told 486: %r" % e.text)
-            until("the SBC got its ACK", 3, lambda: self.sbc.received("ACK", since))
+            until("the SBC got its ACK", PATIENCE, lambda: self.sbc.received("ACK", since))
 
     @case("BYE from the SBC ends the phone's call")
     def bye(self):
         with self.phone(Linphone, "1001") as p:
             at, since = self.dial_out(p, sipp.HANGS_UP)
-            expect(p.wait("up", 10, at), "no call")
-            expect(p.wait("down", 8, at), "the SBC hung up after 3 s, linphone did not notice")
-            until("the box answered BYE", 3, lambda: [m for m in self.sbc.received("SIP/2.0 200", since) if "BYE" in m.header("CSeq")])
+            expect(p.wait("up", PATIENCE, at), "no call")
+            expect(p.wait("down", PATIENCE, at), "the SBC hung up after 3 s, linphone did not notice")
+            until("the box answered BYE", PATIENCE, lambda: [m for m in self.sbc.received("SIP/2.0 200", since) if "BYE" in m.header("CSeq")])
 
     @case("re-INVITE from the SBC with a new key: answered, and the sound goes on")
     def reinvite(self):
         with self.phone(Baresip, "1002") as p:
             at, since = self.dial_out(p, sipp.REINVITES)
-            expect(p.wait("up", 10, at), "no call")
-            answer = until("the box answered the re-INVITE with SDP", 8,
+            expect(p.wait("up", PATIENCE, at), "no call")
+            answer = until("the box answered the re-INVITE with SDP", PATIENCE,
                            lambda: [m for m in self.sbc.received("SIP/2.0 200", since) if "INVITE" in m.header("CSeq")])[0]
             expect(answer.line("a=crypto"), "no key in the answer:\n" + answer.body)
             time.sleep(calls.PLAY)
             expect(not p.seen("down", at), "the call ended with the re-INVITE")
             p.hangup()
-            until("the SBC got BYE", 5, lambda: self.sbc.received("BYE", since))
+            until("the SBC got BYE", PATIENCE, lambda: self.sbc.received("BYE", since))
         heard = p.heard(sipp.TONE)
         expect(heard.ok(calls.ENOUGH + 1.5), "baresip should have heard 2 s before and %g s after the re-INVITE: %s" % (calls.PLAY, heard))
         return "%d Hz for %.1f s" % (sipp.TONE, heard.seconds)
@@ -105,9 +105,9 @@ class Trunk(Branch):
             c = sipp.Caller(self.lan[60], self.case_dir + "/caller", self.ca.crt, self.sbc_cert)
             try:
                 c.start(self.box.trunk, box.byoc_number("1001"), hold=calls.PLAY)
-                expect(p.wait("up", 10, since), "linphone has no call; SIPp says: " + c.errors())
-                expect(p.wait("down", 10, since), "the caller hung up, linphone did not notice")
-                expect(c.finish(5) == 0, "SIPp: " + c.errors())
+                expect(p.wait("up", PATIENCE, since), "linphone has no call; SIPp says: " + c.errors())
+                expect(p.wait("down", PATIENCE, since), "the caller hung up, linphone did not notice")
+                expect(c.finish(PATIENCE) == 0, "SIPp: " + c.errors())
             finally:
                 c.stop()
         heard = p.heard(sipp.TONE)
@@ -120,7 +120,7 @@ class Trunk(Branch):
         c = sipp.Caller(self.lan[60], self.case_dir + "/caller", self.ca.crt, self.sbc_cert)
         try:
             c.start(self.box.trunk, "+14155557777")
-            c.finish(10)
+            c.finish(PATIENCE)
         finally:
             c.stop()
         final = [m.first for m in c.messages() if m.received and not m.first.startswith("SIP/2.0 1")]

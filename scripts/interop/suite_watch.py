@@ -10,8 +10,9 @@ import time
 import box
 import calls
 import pki
+import wire
 from baresip import Baresip
-from harness import Suite, case, expect, until
+from harness import PATIENCE, Suite, case, expect, until
 from linphone import Linphone
 from phone import Account
 from probe import probe
@@ -57,7 +58,7 @@ class Watch(Suite):
         self.homer = self.lan[40].popen("sngrep", "-N", "-q", "-F", "-L", "udp:%s:%d" % (self.lan[40].ip, HEP), "-O", self.wire, log=os.path.join(self.folder("homer"), "log"),
                                         env=dict(os.environ, TERM="xterm"))
         self.on_close(lambda: self.end(self.homer))
-        until("sngrep listens (see %s/homer/log)" % self.dir, 15, lambda: self.lan[40].run("ss", "-HlunO", "sport = :%d" % HEP).stdout.strip(), 0.2)
+        until("sngrep listens (see %s/homer/log)" % self.dir, PATIENCE, lambda: self.lan[40].run("ss", "-HlunO", "sport = :%d" % HEP).stdout.strip(), 0.2)
         self.rsyslog()
         doc = box.document([box.person("1001"), box.person("1002")], [])
         self.box = box.Box(self.run, self.lan[10], self.folder("box"), doc, self.ca.crt, self.ca.leaf("box", self.lan[10].ip, box.DOMAIN),
@@ -69,7 +70,7 @@ class Watch(Suite):
         if proc.poll() is None:
             proc.send_signal(signal.SIGINT)
             try:
-                proc.wait(5)
+                proc.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 proc.kill()
                 proc.wait()
@@ -81,7 +82,7 @@ class Watch(Suite):
             f.write(RSYSLOG % {"dir": d, "ca": self.ca.crt, "crt": self.log_cert.crt, "key": self.log_cert.key, "port": SYSLOG})
         self.syslogd = self.lan[50].popen("rsyslogd", "-n", "-f", os.path.join(d, "conf"), "-i", os.path.join(d, "pid"), log=os.path.join(d, "log"))
         self.on_close(lambda p=self.syslogd: self.end(p))
-        until("rsyslog listens (see %s/log)" % d, 15, lambda: self.lan[50].listens(SYSLOG), 0.2)
+        until("rsyslog listens (see %s/log)" % d, PATIENCE, lambda: self.lan[50].listens(SYSLOG), 0.2)
 
     def logs(self):
         return [self.box.log] if hasattr(self, "box") else []
@@ -116,10 +117,14 @@ class Watch(Suite):
 
     @case("sngrep unpacks what goes to Homer; Wireshark reads it, without the proof of a password")
     def hep(self):
-        v = probe(self.lan[33], "register", self.box.phones, box.DOMAIN, "1001", box.SECRET, self.ca.crt, 60)
-        expect(v.get("status") == 200, "REGISTER: %s" % v)
-        time.sleep(2)
-        self.end(self.homer)  # it writes what it has
+        with wire.Sniffer(self.lan[40], self.case_dir) as sniffer:
+            v = probe(self.lan[33], "register", self.box.phones, box.DOMAIN, "1001", box.SECRET, self.ca.crt, 60)
+            expect(v.get("status") == 200, "REGISTER: %s" % v)
+            ok = re.compile(rb"SIP/2.0 200 .*\r\nCSeq: *\d+ REGISTER", re.S)
+            until("Homer is sent the answer", PATIENCE, lambda: any(ok.search(p.data) and self.lan[33].ip.encode() in p.data for p in sniffer.packets()))
+        until("sngrep has read all", PATIENCE, lambda: self.lan[40].run("ss", "-HlunO", "sport = :%d" % HEP).stdout.split()[1] == "0")
+        time.sleep(2)  # and has put it into its file, or is about to
+        self.end(self.homer)
         rows = tshark("-r", self.wire, "-T", "fields", "-E", "occurrence=f", "-e", "ip.src", "-e", "ip.dst", "-e", "sip.Method", "-e", "sip.Status-Code", "-e", "sip.auth.digest.response", "-e", "_ws.malformed")
         mine = [r for r in rows if self.lan[33].ip in r[:2] and r[2] != "OPTIONS"][:4]  # meanwhile the box asks the phone for its codecs
         expect([r[2] or r[3] for r in mine] == ["REGISTER", "401", "REGISTER", "200"], "as it came out of HEP: %s" % mine)
@@ -133,16 +138,17 @@ class Watch(Suite):
 
     @case("rsyslog takes the log over TLS, and again after it was away")
     def syslog(self):
-        until("rsyslog has the box's first words", 15, lambda: any("holdfast is up" in line for line in self.lines()), 0.2)
+        until("rsyslog has the box's first words", PATIENCE, lambda: any("holdfast is up" in line for line in self.lines()), 0.2)
         line = [line for line in self.lines() if "holdfast is up" in line][0]
         expect(line.startswith("local3 info 1 interop holdfast|"), "as rsyslog reads it: %r" % line)
-        expect(any(line.startswith("local3 warning 1 interop holdfast|mode ") for line in self.lines()), "no change of mode: %s" % self.lines()[:5])
+        changed = lambda: any(line.startswith("local3 warning 1 interop holdfast|mode ") for line in self.lines())
+        until("rsyslog has the change of mode, see " + self.logged, PATIENCE, changed, 0.2)
         self.end(self.syslogd)
         probe(self.lan[33], "register", self.box.phones, box.DOMAIN, "1001", "wrong", self.ca.crt, 60)
         time.sleep(1)
         before = len(self.lines())
         self.rsyslog()
-        until("lines come again", 30, lambda: len(self.lines()) > before, 0.2)
+        until("lines come again", 3 * PATIENCE, lambda: len(self.lines()) > before, 0.2)
         status = self.box.status()
         expect(status.get("mode"), "the box is gone")
         return "%d lines" % len(self.lines())
