@@ -13,7 +13,7 @@ import (
 
 // certCommand asks the running box for its certificates, for a request, and brings it new ones.
 func certCommand(ctx context.Context, args []string, out io.Writer) error {
-	w := ways{"cert show [--root]", "cert request [--names box.example.com,10.0.0.5]", "cert install FILE"}
+	w := ways{"cert show", "cert request [--names box.example.com,10.0.0.5]", "cert install FILE"}
 	f := flags("cert", w...)
 	socket := socketFlag(f)
 	use := f.String("for", string(certs.Phones), "which one: phones or trunk; install and show also sbc: the authorities that the SBC's certificate has to come from")

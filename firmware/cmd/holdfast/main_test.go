@@ -131,7 +131,7 @@ func TestCheckTellsAll(t *testing.T) {
 		t.Errorf("status %d, %v", status, err)
 	}
 	for _, want := range []string{
-		boot + ": not usable", "phones.listen", "cloud.interval", "cloud.timeout", "dscp_spi", ":14: ",
+		boot + ": not usable", "phones.listen", "cloud.interval", "cloud.timeout", "dscp_spi", "bad.toml:15: phones.listen",
 		doc + ": not usable", "line 3: /site/timezone", "line 4: /dial_plan", "line 6: /users/0/auth/username", "/bogus", good + ": good.",
 	} {
 		if !strings.Contains(out, want) {
