@@ -126,7 +126,7 @@ func (l *Leg) transmit(e *endpoint, pkt []byte, octets int) error {
 }
 
 // open authenticates and decrypts an RTP packet. While the key is being changed it tries, in this order: the new key, the new key at the
-// old roll-over count, the old key. A stream that goes on from another leg may be at that leg's roll-over count.
+// roll-over count to which the old one had come, the old key. A stream that goes on from another leg may be at that leg's.
 func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
 	if e.recv == nil {
 		return pkt, nil
@@ -145,7 +145,8 @@ func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
 	}
 	roc := e.stood.roc(spare)
 	if e.prev != nil {
-		roc = max(roc, e.prev.ROC(binary.BigEndian.Uint32(spare[8:])))
+		ssrc := binary.BigEndian.Uint32(spare[8:])
+		roc = max(roc, standing{ssrc, e.prev.Index(ssrc)}.roc(spare))
 	}
 	if roc != 0 {
 		copy(pkt, spare)

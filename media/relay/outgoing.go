@@ -59,6 +59,7 @@ const eventSlack = 5
 
 // adopt makes the stream's identity fit e. A new key leaves SSRC and sequence as they are, unless the sequence has wrapped: then peers
 // disagree whether the roll-over count begins anew (RFC 3711 §3.3.1 says no, most implementations do), and a new SSRC means 0 to all.
+// The same if it soon will: a peer that begins anew and does not hear the first packets would take the count after the wrap for 0.
 func (o *outgoing) adopt(e *endpoint) {
 	if o.started && o.sealer == e.send {
 		return
@@ -66,7 +67,7 @@ func (o *outgoing) adopt(e *endpoint) {
 	if !o.started {
 		o.stamp = e.stamp
 	}
-	if !o.started || o.wrapped {
+	if !o.started || o.wrapped || o.sequence > 1<<16-1-rtp.MaxDropout {
 		o.ssrc, o.sequence, o.wrapped = e.ssrc, e.sequence, false
 		o.packets, o.octets = 0, 0
 		o.source = source{} // its shift belongs to the old numbers

@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	"holdfast/media/udp"
+)
+
+// A phone changes its key just when its sequence numbers roll over. No packet carries the roll-over count: the one that the stream had
+// under the old key must tell it, or the phone would not be heard until the next change.
+func TestKeyChangeAtTheRollOver(t *testing.T) {
+	tests := []struct {
+		name        string
+		last, first uint16 // under the old key, and the first one heard under the new key
+		roc         uint32 // that the phone has then
+	}{
+		{"it counts on", 65535, 0, 1},
+		{"it counts on, and its first packets were lost", 65530, 7, 1},
+		{"it begins anew", 65535, 0, 0},
+		{"it begins anew, and its first packets were lost", 65530, 7, 1},
+		{"it counts on, not at the roll-over", 65530, 65531, 0},
+	}
+	for _, suite := range []string{"AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"} {
+		for _, tt := range tests {
+			t.Run(suite+" "+tt.name, func(t *testing.T) {
+				c := newCall(t, newRelay(t, config()), suite, "AES_CM_128_HMAC_SHA1_80")
+				defer c.session.Close()
+				c.set(t)
+				buffer := make([]byte, udp.MaxPacket+udp.TailRoom)
+				say := func(text string) {
+					t.Helper()
+					pkt := buffer[:copy(buffer, c.a.next(0, text, false))]
+					rtpPort{c.la}.Receive(pkt, c.a.stream.Remote, time.Second)
+					c.b.hears(text)
+				}
+				c.a.sequence = tt.last - 2
+				say("old")
+				say("old still")
+				c.a.rekey(suite)
+				set(t, c.la, c.a.stream)
+				c.a.seal.SetROC(c.a.ssrc, tt.roc)
+				c.a.sequence = tt.first - 1
+				say("new")
+				say("new still")
+				if st := c.la.Stats(); st.AuthFailed+st.Replayed+st.Dropped > 0 {
+					t.Errorf("%+v", st)
+				}
+			})
+		}
+	}
+}
+
+// The box's own stream never comes under a new key shortly before its sequence numbers roll over: a peer that misses the first packets, or
+// one that counts roll-overs on where the box begins anew, would never open another.
+func TestNoNewKeyShortlyBeforeTheRollOver(t *testing.T) {
+	const suite = "AES_CM_128_HMAC_SHA1_80"
+	for last, stays := range map[uint16]bool{65535: false, 65000: false, 40000: true} {
+		c := newCall(t, newRelay(t, config()), suite, suite)
+		c.set(t)
+		buffer := make([]byte, udp.MaxPacket+udp.TailRoom)
+		say := func(text string) {
+			t.Helper()
+			pkt := buffer[:copy(buffer, c.b.next(0, text, false))]
+			rtpPort{c.lb}.Receive(pkt, c.b.stream.Remote, time.Second)
+		}
+		c.la.tx.adopt(c.la.endpoint)
+		c.la.tx.sequence = last - 1
+		say("old")
+		before := c.a.hears("old")
+		if before.SequenceNumber != last {
+			t.Fatalf("the stream is at %d, want %d", before.SequenceNumber, last)
+		}
+		c.a.rekey(suite)
+		set(t, c.la, c.a.stream)
+		say("new")
+		after := c.a.hears("new")
+		if goesOn := after.SSRC == before.SSRC && after.SequenceNumber == before.SequenceNumber+1; goesOn != stays {
+			t.Errorf("after %d: the stream goes on: %t, want %t (%v)", last, goesOn, stays, after)
+		}
+		if after.SSRC != before.SSRC && after.SequenceNumber >= 1<<15+1 {
+			t.Errorf("the new stream begins at %d, not far from its roll-over", after.SequenceNumber)
+		}
+		c.session.Close()
+	}
+}
