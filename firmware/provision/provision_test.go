@@ -2,158 +2,20 @@ package provision
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"holdfast/sip/site"
 )
-
-// doc is a valid document with that serial and site name.
-func doc(t testing.TB, serial uint64, name string, more ...func(map[string]any)) []byte {
-	t.Helper()
-	example, err := os.ReadFile("../../sip/site/testdata/example.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tree map[string]any
-	if err := json.Unmarshal(example, &tree); err != nil {
-		t.Fatal(err)
-	}
-	tree["serial"] = serial
-	tree["site"].(map[string]any)["name"] = name
-	delete(tree, "key_rotation")
-	for _, change := range more {
-		change(tree)
-	}
-	data, err := json.MarshalIndent(tree, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func announces(k key) func(map[string]any) {
-	return func(tree map[string]any) { tree["key_rotation"] = k.public }
-}
-
-// key is a signing key; seed makes it.
-type key struct {
-	private ed25519.PrivateKey
-	public  string
-}
-
-func newKey(seed byte) key {
-	private := ed25519.NewKeyFromSeed([]byte(strings.Repeat(string(rune('a'+seed)), ed25519.SeedSize)))
-	return key{private, base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey))}
-}
-
-func (k key) sign(data []byte) string {
-	return base64.StdEncoding.EncodeToString(ed25519.Sign(k.private, data))
-}
-
-// portal serves one document after another.
-type portal struct {
-	*httptest.Server
-	mu       sync.Mutex
-	serve    http.HandlerFunc
-	requests []*http.Request
-}
-
-func newPortal(t *testing.T) *portal {
-	p := &portal{}
-	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		p.requests = append(p.requests, r)
-		serve := p.serve
-		p.mu.Unlock()
-		serve(w, r)
-	}))
-	p.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	p.StartTLS()
-	t.Cleanup(p.Close)
-	return p
-}
-
-func (p *portal) last() *http.Request {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.requests[len(p.requests)-1]
-}
-
-func (p *portal) set(serve http.HandlerFunc) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.serve = serve
-}
-
-// offer serves data signed by k with an ETag.
-func (p *portal) offer(data []byte, k key) {
-	p.set(func(w http.ResponseWriter, r *http.Request) {
-		etag := fmt.Sprintf(`"%x"`, sha256.Sum256(data))
-		w.Header().Set("ETag", etag)
-		w.Header().Set("Holdfast-Signature", k.sign(data))
-		if r.Header.Get("If-None-Match") == etag {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		w.Write(data)
-	})
-}
-
-func (p *portal) roots() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(p.Certificate())
-	return pool
-}
-
-// rig is a Provisioner with what it adopted.
-type rig struct {
-	*Provisioner
-	adopted []string // serial and name
-}
-
-func newRig(t testing.TB, o Options) *rig {
-	t.Helper()
-	r := &rig{}
-	if o.Dir == "" {
-		o.Dir = filepath.Join(t.TempDir(), "site")
-	}
-	o.Log = slog.New(slog.DiscardHandler)
-	o.Interval = 10 * time.Hour
-	o.Adopt = func(s *site.Site) {
-		r.adopted = append(r.adopted, fmt.Sprint(s.Doc().Serial, " ", s.Doc().Site.Name))
-	}
-	p, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Provisioner = p
-	return r
-}
-
-func (r *rig) expect(t testing.TB, adopted ...string) {
-	t.Helper()
-	if !slices.Equal(r.adopted, adopted) {
-		t.Fatalf("adopted %v, want %v; %+v", r.adopted, adopted, r.Status())
-	}
-}
 
 func TestPortal(t *testing.T) {
 	k1, k2, k3 := newKey(1), newKey(2), newKey(3)
@@ -415,128 +277,6 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-var errStopped = errors.New("the power went")
-
-// TestPowerCutAtEveryStep: whenever saving stops, the next start has the old document or the new one, whole, and can
-// save again.
-func TestPowerCutAtEveryStep(t *testing.T) {
-	k := newKey(1)
-	var steps []string
-	count := 0
-	for stop := 0; ; stop++ {
-		dir := t.TempDir()
-		old, new_ := doc(t, 1, "old"), doc(t, 2, "new")
-		s := &store{dir: dir}
-		for _, data := range [][]byte{doc(t, 0, "oldest"), old} {
-			if err := s.save(&document{data: data, meta: meta{SignedBy: k.public}}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		steps, count = nil, 0
-		s.step = func(name string) error {
-			if count == stop {
-				return errStopped
-			}
-			count++
-			steps = append(steps, name)
-			return nil
-		}
-		err := s.save(&document{data: new_, meta: meta{SignedBy: k.public}})
-		after := &store{dir: dir}
-		d, damage := after.load(func(*document) error { return nil })
-		if d == nil || damage != nil {
-			t.Fatalf("stopped before step %d (after %v): no document, %v", stop, steps, damage)
-		}
-		if got := string(d.data); got != string(old) && got != string(new_) {
-			t.Fatalf("stopped before step %d: another document", stop)
-		}
-		if err == nil && string(d.data) != string(new_) {
-			t.Fatal("saved, but the old one is read")
-		}
-		third := doc(t, 3, "third")
-		if err := after.save(&document{data: third}); err != nil {
-			t.Fatalf("stopped before step %d: cannot save any more: %v", stop, err)
-		}
-		if d, err := (&store{dir: dir}).load(func(*document) error { return nil }); err != nil || string(d.data) != string(third) {
-			t.Fatalf("stopped before step %d: %v", stop, err)
-		}
-		if err == nil {
-			break
-		}
-	}
-	if want := []string{"create", "write", "write", "sync", "retire", "switch", "sync folder"}; !slices.Equal(steps, want) {
-		t.Errorf("steps %v, want %v: nothing may be renamed before it is synced", steps, want)
-	}
-}
-
-// TestDamagedLastGood: whatever byte of the last good file is hurt, its predecessor serves, and is not lost by the next
-// save.
-func TestDamagedLastGood(t *testing.T) {
-	dir := t.TempDir()
-	s := &store{dir: dir}
-	for serial := range uint64(2) {
-		if err := s.save(&document{data: doc(t, serial+1, fmt.Sprint("doc ", serial))}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	path := filepath.Join(dir, currentName)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
-	}
-	meaningful := func(d *document) error { _, err := site.Load(d.data); return err }
-	hurt := map[string][]byte{"empty": {}, "rubbish": []byte("rubbish")}
-	for at := 0; at < len(whole); at += 97 {
-		hurt[fmt.Sprint("cut at ", at)] = whole[:at]
-	}
-	for name, data := range hurt {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		again := &store{dir: dir}
-		d, err := again.load(meaningful)
-		if d == nil || err == nil || !strings.Contains(string(d.data), "doc 0") {
-			t.Fatalf("%s: %v", name, err)
-		}
-	}
-	again := &store{dir: dir}
-	again.load(meaningful)
-	if err := again.save(&document{data: doc(t, 3, "doc 2")}); err != nil {
-		t.Fatal(err)
-	}
-	if d, err := again.read(previousName, meaningful); err != nil || !strings.Contains(string(d.data), "doc 0") {
-		t.Errorf("the predecessor is gone: %v", err)
-	}
-	os.WriteFile(path, nil, 0o600)
-	os.WriteFile(filepath.Join(dir, previousName), nil, 0o600)
-	if d, err := (&store{dir: dir}).load(meaningful); d != nil || err == nil {
-		t.Errorf("%v %v", d, err)
-	}
-}
-
-// TestCardFails: what cannot be kept still serves, and the status says so.
-func TestCardFails(t *testing.T) {
-	k := newKey(1)
-	p := newPortal(t)
-	blocked := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t, Options{Dir: filepath.Join(blocked, "site"), URL: p.URL, Roots: p.roots(), PublicKey: k.public})
-	p.offer(doc(t, 1, "one"), k)
-	if err := r.Begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.expect(t, "1 one")
-	if r.Status().Card == "" {
-		t.Error("nothing said about the card")
-	}
-}
-
 // roundTrip answers requests without a network, so that Run can be watched under a fake clock.
 type roundTrip func(*http.Request) (*http.Response, error)
 
@@ -579,28 +319,5 @@ func TestRunTimes(t *testing.T) {
 			t.Errorf("looked at %v, want %v", looks, want)
 		}
 		r.expect(t, "1 one")
-	})
-}
-
-func FuzzStore(f *testing.F) {
-	dir := f.TempDir()
-	s := &store{dir: dir}
-	if err := s.save(&document{data: []byte("{}")}); err != nil {
-		f.Fatal(err)
-	}
-	good, err := os.ReadFile(filepath.Join(dir, currentName))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(good)
-	f.Add([]byte("{}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := os.WriteFile(filepath.Join(dir, currentName), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := (&store{dir: dir}).load(func(*document) error { return nil })
-		if (d == nil) == (err == nil) {
-			t.Fatalf("%v %v", d, err)
-		}
 	})
 }
