@@ -119,7 +119,7 @@ func (u *updates) settle(ctx context.Context) {
 	u.mu.Unlock()
 	switch {
 	case err != nil || !idle:
-	case s.State.Slot != s.Running:
+	case s.Switched:
 		if len(u.needs().wait(now)) == 0 {
 			u.log.Warn("the board restarts", "from", s.Running.String(), "to", s.State.Slot.String())
 			u.reboot(ctx)
@@ -213,7 +213,7 @@ func (u *updates) shown() control.Update {
 	switch {
 	case writing || s.Writing:
 		out.State = "writing"
-	case s.State.Slot != s.Running:
+	case s.Switched:
 		out.State, out.Next, out.Waits = "waiting", s.State.Slot.String(), u.needs().wait(now)
 	case s.Trial && s.State.Good != s.Running:
 		out.State = "trial"
@@ -235,6 +235,9 @@ func (u *updates) alarms() (out []string) {
 	}
 	if why := u.status.Stick; why != "" {
 		out = append(out, "the update on the USB stick is not taken: "+why)
+	}
+	if s := u.status; u.fault == nil && !s.Switched && s.State.Slot.String() != "0" && s.State.Slot != s.Running {
+		out = append(out, fmt.Sprintf("slot %s was to start and could not: it is damaged, or the card cannot be written; slot %s runs instead. An update puts it right, or a new card", s.State.Slot, s.Running))
 	}
 	if f := u.status.State.Failed; f != 0 {
 		out = append(out, fmt.Sprintf("the last update (slot %s) did not prove itself; the version before it runs", f))

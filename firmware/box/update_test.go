@@ -48,7 +48,7 @@ func (k *keeper) Apply(_ context.Context, r io.Reader, force bool) (update.Relea
 	err := k.note(fmt.Sprintf("apply %s %v", b, force))
 	if err == nil {
 		k.mu.Lock()
-		k.status.State = update.State{Slot: update.B, Good: update.A, Tries: 2}
+		k.status.State, k.status.Switched = update.State{Slot: update.B, Good: update.A, Tries: 2}, true
 		k.mu.Unlock()
 	}
 	return update.Release{Version: "v2"}, err
@@ -124,6 +124,27 @@ func TestConfirmed(t *testing.T) {
 			t.Errorf("the gate does not hold: %s", k.did())
 		}
 	})
+}
+
+// A box that runs from the other slot because the good one is damaged, or because its card can no longer be written, does not start
+// again and again: it serves, and says so.
+func TestOtherSlot(t *testing.T) {
+	for name, s := range map[string]update.Status{
+		"the good slot is damaged":      {Running: update.B, State: update.State{Slot: update.A, Good: update.A}},
+		"a try that cannot be noted":    {Running: update.A, State: update.State{Slot: update.B, Good: update.A, Tries: 2}},
+		"a failure that is not noted":   {Running: update.A, State: update.State{Slot: update.B, Good: update.A}},
+		"damaged, and a failure before": {Running: update.B, State: update.State{Slot: update.A, Good: update.A, Failed: update.B}},
+	} {
+		withUpdates(t, func(_ *updates, k *keeper) { k.status = s }, func(u *updates, k *keeper) {
+			time.Sleep(time.Hour)
+			if k.did() != "" || u.shown().State != "confirmed" {
+				t.Errorf("%s: %s, %+v", name, k.did(), u.shown())
+			}
+			if want := fmt.Sprintf("slot %s was to start and could not", s.State.Slot); !strings.Contains(strings.Join(u.alarms(), "\n"), want) {
+				t.Errorf("%s: alarms %q", name, u.alarms())
+			}
+		})
+	}
 }
 
 // TestRestartWaits: each of the needs delays the restart; with now emergency calls alone do.

@@ -16,6 +16,8 @@ import (
 type Order struct {
 	Key   ed25519.PublicKey // whose bundles the box takes
 	Force bool              // also an older version, or the same
+	// Untended: nobody has asked for it just now, so a version that was tried and did not prove itself is not tried again.
+	Untended bool
 }
 
 // Progress is how far an update has come, in bytes; Checking is the end, when the card is read back.
@@ -29,6 +31,9 @@ const bootHead = 512
 
 // ErrOnTrial says that the last update has not proven itself yet.
 var ErrOnTrial = errors.New("the last update is still on trial: wait until it is confirmed, about a minute after its start")
+
+// ErrFailed says that this very version was tried already.
+var ErrFailed = errors.New("this version was tried and did not prove itself")
 
 // ErrBusy says that another update is being written.
 var ErrBusy = errors.New("another update is being written")
@@ -54,10 +59,21 @@ func (c *Card) Apply(ctx context.Context, r io.Reader, o Order, progress func(Pr
 	if err := m.newer(c.Now); err != nil && !o.Force {
 		return m, fmt.Errorf("%w: it is taken by force only", err)
 	}
-	if s, _ := c.readState(); s.Slot != c.Running || s.Good != c.Running {
+	s, _ := c.readState()
+	if c.Trial && s.Good != c.Running || c.switched(s) {
 		return m, ErrOnTrial
 	}
-	err = c.withBoot(func() error { return c.write(ctx, in, m, progress) })
+	if o.Untended && s.Failed == c.Running.Other() && c.holds(ctx, s.Failed, m) {
+		return m, fmt.Errorf("%s: %w", m.Version, ErrFailed)
+	}
+	err = c.withBoot(func() error {
+		if s.Slot != c.Running || s.Good != c.Running { // the good slot is damaged: what runs is what a failure must come back to
+			if err := c.writeState(State{Slot: c.Running, Good: c.Running}); err != nil {
+				return err
+			}
+		}
+		return c.write(ctx, in, m, progress)
+	})
 	if err != nil {
 		return m, fmt.Errorf("update to %s: %w", m.Version, err)
 	}
@@ -93,7 +109,12 @@ func (c *Card) write(ctx context.Context, in *bufio.Reader, m *Manifest, progres
 			return err
 		}
 	}
-	return c.writeState(State{Slot: slot, Good: c.Running, Tries: maxTries})
+	return c.switchTo(State{Slot: slot, Good: c.Running, Tries: maxTries})
+}
+
+// holds reports whether a slot has just what the manifest names.
+func (c *Card) holds(ctx context.Context, s Slot, m *Manifest) bool {
+	return c.compare(ctx, c.rootPath(s), m.Files[0]) == nil && c.compare(ctx, c.bootPath(s), m.Files[1]) == nil
 }
 
 // stream writes one of the bundle's files in place, flushes it and checks its hash. The first held bytes are not written

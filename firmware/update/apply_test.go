@@ -148,6 +148,112 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// TestGoodSlotDamaged: the other one boots, no switch is due, and the next update comes back to what runs if it fails.
+func TestGoodSlotDamaged(t *testing.T) {
+	c, d := newCard(t, 1)
+	if _, err := c.Apply(t.Context(), bytes.NewReader(bundle(t, v2, ours)), trusted, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !c.Status().Switched {
+		t.Error("an update that waits for its start is no switch")
+	}
+	slot, trial := bootScript(t, d, bootable(t, d))
+	c = cardOf(t, d, slot, trial, v2)
+	if c.Status().Switched {
+		t.Error("a try is a switch")
+	}
+	if err := c.Confirm(); err != nil {
+		t.Fatal(err)
+	}
+	d.files["boot/slot-b/boot.img"].seen[bootSize/2] ^= 1 // worn out
+	for range 3 {
+		slot, trial = bootScript(t, d, bootable(t, d))
+		if slot != A || trial {
+			t.Fatalf("slot %s, trial %v", slot, trial)
+		}
+		c = cardOf(t, d, slot, trial, v1)
+		if s := c.Status(); s.Switched || s.State.Slot != B || c.Confirm() != nil {
+			t.Errorf("it would start again for ever: %+v", s)
+		}
+	}
+	if _, err := c.Apply(t.Context(), bytes.NewReader(bundle(t, v2, ours)), trusted, nil); err != nil {
+		t.Fatalf("it cannot be mended: %v", err)
+	}
+	if s := c.Status(); !s.Switched || s.State.Slot != B || s.State.Good != A {
+		t.Errorf("%+v", s)
+	}
+	for n, want := range []string{"b true", "b true", "a false"} {
+		slot, trial := bootScript(t, d, bootable(t, d))
+		if got := fmt.Sprint(slot, trial); got != want {
+			t.Errorf("start %d: %s, want %s", n+1, got, want)
+		}
+	}
+}
+
+// TestGoodSlotDamagedPowerCuts: what mends the slot may be cut anywhere; until it is acknowledged what runs boots, and afterwards as a try.
+func TestGoodSlotDamagedPowerCuts(t *testing.T) {
+	b := bundle(t, v2, ours)
+	damaged := func(seed uint64) (*Card, *disk) {
+		_, d := newCard(t, seed)
+		d.files["boot/slot-a/boot.img"].seen[0] ^= 1
+		d.files["boot/slot-a/boot.img"].kept[0] ^= 1
+		return cardOf(t, d, B, false, v1), d
+	}
+	c, d := damaged(0)
+	if _, err := c.Apply(t.Context(), bytes.NewReader(b), trusted, nil); err != nil {
+		t.Fatal(err)
+	}
+	for cut := range d.ops + 1 {
+		c, d := damaged(uint64(cut))
+		d.left = cut
+		_, err := c.Apply(t.Context(), bytes.NewReader(b), trusted, nil)
+		d.powerUp()
+		slot, trial := bootScript(t, d, bootable(t, d))
+		if version, whole := holds(d, slot); !whole || version == "" {
+			t.Fatalf("cut at %d: slot %s boots %q, whole %v", cut, slot, version, whole)
+		}
+		switch {
+		case err == nil && (slot != A || !trial):
+			t.Errorf("cut at %d: an acknowledged update boots slot %s, trial %v", cut, slot, trial)
+		case err != nil && slot == A && !trial:
+			t.Errorf("cut at %d: a version that nobody has tried counts as good", cut)
+		}
+	}
+}
+
+// TestFailedUntended: what did not prove itself is not taken again by itself, and still when a person asks.
+func TestFailedUntended(t *testing.T) {
+	c, d := newCard(t, 1)
+	apply := func(r Release, untended bool) error {
+		o := trusted
+		o.Untended = untended
+		_, err := c.Apply(t.Context(), bytes.NewReader(bundle(t, r, ours)), o, nil)
+		return err
+	}
+	if err := apply(v2, true); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		bootScript(t, d, bootable(t, d))
+	}
+	c = cardOf(t, d, A, false, v1)
+	if err := apply(v2, true); !errors.Is(err, ErrFailed) || c.State().Failed != B {
+		t.Errorf("%v, %+v", err, c.State())
+	}
+	v3 := v2
+	v3.Version = "v1.2.0"
+	if err := apply(v3, true); err != nil {
+		t.Errorf("another version: %v", err)
+	}
+	for range 3 {
+		bootScript(t, d, func(Slot) bool { return true })
+	}
+	c = cardOf(t, d, A, false, v1)
+	if err := apply(v3, false); err != nil {
+		t.Errorf("a person asks for it: %v", err)
+	}
+}
+
 func TestGiveUp(t *testing.T) {
 	c, d := newCard(t, 1)
 	if back, err := c.GiveUp(); back || err != nil || c.State().Seq != 2 {
@@ -241,7 +347,7 @@ func TestRefused(t *testing.T) {
 func TestForced(t *testing.T) {
 	for _, r := range []Release{v1, {Version: "v0.9.0", Board: "rpi4", SlotFormat: 1}, {Version: "abcdef", Board: "rpi4", SlotFormat: 1}} {
 		c, _ := newCard(t, 1)
-		if _, err := c.Apply(t.Context(), bytes.NewReader(bundle(t, r, ours)), Order{trusted.Key, true}, nil); err != nil || c.State().Slot != B {
+		if _, err := c.Apply(t.Context(), bytes.NewReader(bundle(t, r, ours)), Order{Key: trusted.Key, Force: true}, nil); err != nil || c.State().Slot != B {
 			t.Errorf("%s: %v", r.Version, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,6 +42,9 @@ func ParseRelease(text []byte) (r Release, err error) {
 	return r, nil
 }
 
+// ErrRuns says that a version is the one that runs.
+var ErrRuns = errors.New("runs already")
+
 // newer says whether r comes after old; the error says why it must not be put in its place without force.
 func (r Release) newer(old Release) error {
 	order, known := compareVersions(r.Version, old.Version)
@@ -49,7 +53,7 @@ func (r Release) newer(old Release) error {
 	}
 	switch {
 	case r.Version == old.Version && r.Commit == old.Commit:
-		return fmt.Errorf("version %s runs already", r.Version)
+		return fmt.Errorf("version %s %w", r.Version, ErrRuns)
 	case !known:
 		return fmt.Errorf("whether %s is newer than %s cannot be told", r.Version, old.Version)
 	case order <= 0:

@@ -32,11 +32,12 @@ type Keeper interface {
 // Status is the card as it is.
 type Status struct {
 	Release
-	Running Slot   `json:"running"`
-	Trial   bool   `json:"trial"` // this boot is a try
-	State   State  `json:"state"`
-	Writing bool   `json:"writing"`         // an update is being written
-	Stick   string `json:"stick,omitempty"` // why the update of a USB stick was not taken
+	Running  Slot   `json:"running"`
+	Trial    bool   `json:"trial"` // this boot is a try
+	State    State  `json:"state"`
+	Writing  bool   `json:"writing"`         // an update is being written
+	Stick    string `json:"stick,omitempty"` // why the update of a USB stick was not taken
+	Switched bool   `json:"switched"`        // the next start boots State.Slot, because this boot has written so
 }
 
 // Server is the updater: the card's owner, for the box's program that is not root.
@@ -88,7 +89,7 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { Reply(w, r.Body, s.Status(), nil) })
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
-		release, err := s.apply(r.Context(), r.Body, r.FormValue("force") == "true")
+		release, err := s.apply(r.Context(), r.Body, Order{Force: r.FormValue("force") == "true"})
 		Reply(w, r.Body, release, err)
 	})
 	mux.HandleFunc("POST /confirm", func(w http.ResponseWriter, r *http.Request) {
@@ -108,11 +109,12 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-func (s *Server) apply(ctx context.Context, r io.Reader, force bool) (Release, error) {
+func (s *Server) apply(ctx context.Context, r io.Reader, o Order) (Release, error) {
 	if s.Key == nil {
 		return Release{}, errors.New("this box takes nobody's updates: write public_key in [update] of the boot file")
 	}
-	m, err := s.Card.Apply(ctx, r, Order{Key: s.Key, Force: force}, nil)
+	o.Key = s.Key
+	m, err := s.Card.Apply(ctx, r, o, nil)
 	if m == nil {
 		s.note("update", err)
 		return Release{}, err
@@ -158,5 +160,6 @@ func (c *Card) Status() Status {
 		c.writing.Unlock()
 	}
 	s.State = c.State()
+	s.Switched = c.switched(s.State)
 	return s
 }

@@ -43,7 +43,7 @@ func TestUpdater(t *testing.T) {
 	var reboots atomic.Int32
 	c := serve(t, &Server{Card: card, Key: trusted.Key, Reboot: func() error { reboots.Add(1); return nil }})
 	ctx := t.Context()
-	if s, err := c.Status(ctx); err != nil || s != (Status{v1, A, false, State{Seq: 2, Slot: A, Good: A}, false, ""}) {
+	if s, err := c.Status(ctx); err != nil || s != (Status{Release: v1, Running: A, State: State{Seq: 2, Slot: A, Good: A}}) {
 		t.Errorf("%+v %v", s, err)
 	}
 	if _, err := c.Apply(ctx, bytes.NewReader(bundle(t, v2, foreign)), true); err == nil || err.Error() != ErrSignature.Error() {

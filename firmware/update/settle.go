@@ -36,5 +36,5 @@ func (c *Card) GiveUp() (bool, error) {
 	if c.Trial {
 		next.Failed = s.Slot
 	}
-	return true, c.withBoot(func() error { return c.writeState(next) })
+	return true, c.withBoot(func() error { return c.switchTo(next) })
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -132,6 +134,24 @@ func (c *Card) writeState(s State) error {
 		return fmt.Errorf("boot state: the card does not keep what is written")
 	}
 	return nil
+}
+
+// switchedMark notes in RAM that this boot has written which slot the next one starts.
+const switchedMark = "switched"
+
+// switchTo writes a state whose slot the next start is to boot.
+func (c *Card) switchTo(s State) error {
+	if err := c.mark(switchedMark); err != nil {
+		return fmt.Errorf("note the switch: %w", err)
+	}
+	return c.writeState(s)
+}
+
+// switched reports whether a new start boots another slot because this boot has said so. Without that note the boot script was told
+// the same before, and could not: the slot is damaged, or the card refuses its count of tries. Starting again ends nowhere else.
+func (c *Card) switched(s State) bool {
+	_, err := os.Stat(filepath.Join(c.Marks, switchedMark))
+	return err == nil && s.Slot != c.Running
 }
 
 func (c *Card) statePath(n int) string { return fmt.Sprintf("%s/state/%d", c.Boot, n) }

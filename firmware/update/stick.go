@@ -69,7 +69,8 @@ func (s *Sticks) look(ctx context.Context) {
 	s.seen = parts
 }
 
-// take applies the first bundle of a stick that is good; the error is that of the last one.
+// take applies the first bundle of a stick that is good; the error is that of the last one. A stick whose version runs has done its work:
+// it may stay in. One whose version did not prove itself is not taken again at each start.
 func (s *Sticks) take(ctx context.Context, part string) (err error) {
 	dir, unmount, err := s.mount(part)
 	if err != nil {
@@ -82,11 +83,16 @@ func (s *Sticks) take(ctx context.Context, part string) (err error) {
 	}
 	slices.Sort(names)
 	slices.Reverse(names) // the newest most likely first
+	done := false
 	for _, name := range names[:min(len(names), mostOnIt)] {
 		if err = s.apply(ctx, name); err == nil {
 			return nil
 		}
+		done = done || errors.Is(err, ErrRuns)
 		err = fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	if done {
+		return nil
 	}
 	return err
 }
@@ -97,7 +103,7 @@ func (s *Sticks) apply(ctx context.Context, name string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = s.Server.apply(ctx, f, false)
+	_, err = s.Server.apply(ctx, f, Order{Untended: true})
 	return err
 }
 

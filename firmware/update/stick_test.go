@@ -14,6 +14,7 @@ func TestSticks(t *testing.T) {
 	older := v2
 	older.Version = "v0.5.0"
 	good, foreign, old := bundle(t, v2, ours), bundle(t, v2, foreign), bundle(t, older, ours)
+	runs := bundle(t, v1, ours)
 	for _, c := range []struct {
 		name  string
 		files map[string][]byte
@@ -24,6 +25,8 @@ func TestSticks(t *testing.T) {
 		{"an update", map[string][]byte{"holdfast-rpi4.update": good, "letter.txt": nil}, B, ""},
 		{"the good one of several", map[string][]byte{"a.update": good, "b.update": foreign, "c.update": []byte("x")}, B, ""},
 		{"a foreign one", map[string][]byte{"a.update": foreign}, A, "a.update: the bundle is not signed"},
+		{"the one that runs", map[string][]byte{"a.update": runs}, A, ""},
+		{"the one that runs, and an older one", map[string][]byte{"a.update": old, "b.update": runs}, A, ""},
 		{"an older one", map[string][]byte{"a.update": old}, A, "a.update: v0.5.0 is not newer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
