@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -52,7 +49,10 @@ func netcfgCommand(ctx context.Context, args []string, out io.Writer) error {
 		again := []string{os.Args[0], "netcfg", "-ready", "-raised=" + strconv.FormatBool(behind), "-c", *file, "-dir", *dir, "-resolv", *resolv}
 		return privilege.Become{Keep: []int{privilege.NetAdmin, privilege.NetRaw, privilege.SetTime}}.Exec("/proc/self/exe", again, os.Environ())
 	}
-	network, when := readNetwork(*file, log)
+	network, when, usable := readNetwork(*file, log)
+	if !usable {
+		log.Error("the boot file says nothing usable about the network: the box answers at its fallback address only")
+	}
 	manager := netcfg.New(network, netcfg.Options{Dir: *dir, ResolvConf: *resolv, Log: log})
 	keeper := clock.New(clock.Options{Servers: when.Servers, Gateway: text(network.Gateway), Built: built(), Raised: *raised, Dir: *dir, Log: log, OnStep: manager.Wake})
 	g, ctx := errgroup.WithContext(ctx)
@@ -60,7 +60,11 @@ func netcfgCommand(ctx context.Context, args []string, out io.Writer) error {
 	g.Go(func() error { return keeper.Run(ctx) })
 	g.Go(func() error {
 		watch(ctx, *file, func() {
-			network, when := readNetwork(*file, log)
+			network, when, usable := readNetwork(*file, log)
+			if !usable { // a file that is being written, a card that is pulled: calls are on what is there
+				log.Error("the network stays as it was")
+				return
+			}
 			manager.Update(network)
 			keeper.Update(when.Servers, text(network.Gateway))
 		})
@@ -95,21 +99,18 @@ func prepare(file string, log *slog.Logger) (behind bool) {
 	return behind
 }
 
-// readNetwork reads what the network needs; where that is at fault nothing but the fallback address is left.
-func readNetwork(file string, log *slog.Logger) (config.Network, config.Time) {
-	data, err := readBounded(file, config.MaxSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: the box answers at its fallback address only", err)
-	}
+// readNetwork reads what the network needs, whatever is wrong with the rest of the file. usable: it is known what the network should be.
+func readNetwork(file string, log *slog.Logger) (network config.Network, when config.Time, usable bool) {
+	data, err := readBoot(file)
 	if err != nil {
-		log.Error("boot file", "err", err)
-		return config.Network{}, config.Time{}
+		log.Error("the boot file cannot be read", "err", err)
+		return network, when, false
 	}
-	network, when, err := config.ParseNetwork(file, data)
+	network, when, err = config.ParseNetwork(file, data)
 	if err != nil {
 		log.Error("the boot file has faults", "err", err, "network", network.Address.IsValid())
 	}
-	return network, when
+	return network, when, err == nil || network.Address.IsValid()
 }
 
 // watch calls changed after the file was written, until ctx ends.
