@@ -1,9 +1,7 @@
 package box
 
 import (
-	"bufio"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +24,7 @@ func (b *Box) buildAdmin() error {
 	}
 	accounts := account.Open(filepath.Join(b.cfg.DataDir, AccountsFile), nil)
 	if err := b.firstPassword(accounts); err != nil {
-		b.log.Error("the admin page's first password is not set", "err", err)
+		b.hurt("nobody can log in to the admin page with the first password: %v", err)
 	}
 	var err error
 	var updater admin.Updater // nil in the interface: the page must see that there is none
@@ -74,17 +72,12 @@ func (b *Box) firstPassword(accounts *account.Store) error {
 	if users, err := accounts.Users(); err != nil || len(users) > 0 {
 		return err
 	}
-	f, err := os.Open(name)
+	text, err := secret("first password", name, 0)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	scan := bufio.NewScanner(f)
-	scan.Scan()
-	if err := scan.Err(); err != nil {
-		return err
-	}
-	made, err := accounts.First(strings.TrimSpace(scan.Text()))
+	line, _, _ := strings.Cut(string(text), "\n")
+	made, err := accounts.First(strings.TrimSpace(line))
 	if made {
 		b.log.Warn("the account admin is made of the first password file; it has to be changed at the first login")
 	}

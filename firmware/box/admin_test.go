@@ -35,7 +35,7 @@ func TestFirstPassword(t *testing.T) {
 			t.Errorf("%q is a password", bad)
 		}
 	}
-	write("four words of nonsense \r\nanother line\r\n")
+	write("\xef\xbb\xbffour words of nonsense \r\nanother line\r\n") // from an editor that marks its files
 	if err := b.firstPassword(accounts); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package box
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -265,20 +264,4 @@ func (b *Box) installPair(use certs.Use, data []byte) (string, []string, error) 
 // inDataFolder says what helps when a file cannot be kept: the image's boot partition is read-only.
 func inDataFolder(err error) error {
 	return fmt.Errorf("%w; on the box's image the files belong into the data folder: leave certificate, key and roots out of the boot file", err)
-}
-
-// roots loads the authorities of a PEM file; "" means the system's, returned as nil.
-func roots(what, file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s roots: %w", what, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s roots: %w", what, errors.New(file+" holds no certificate in PEM form"))
-	}
-	return pool, nil
 }

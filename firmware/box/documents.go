@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"holdfast/firmware/control"
@@ -22,19 +20,15 @@ const beginWait = 15 * time.Second
 // buildDocuments puts the last good site document, or a first one, into force.
 func (b *Box) buildDocuments() error {
 	b.site.Store(nobody())
-	token := ""
+	const without = "no site document comes from the portal"
+	var token []byte
 	if f := b.cfg.Portal.TokenFile; f != "" {
-		data, err := os.ReadFile(f)
-		if err != nil {
-			return fmt.Errorf("portal token: %w", err)
-		}
-		token = strings.TrimSpace(string(data))
+		var err error
+		token, err = secret("portal token", f, 0)
+		b.lacks(err, without)
 	}
-	pool, err := roots("portal", b.cfg.Portal.Roots)
-	if err != nil {
-		return err
-	}
-	p, err := provision.New(provision.Options{Dir: filepath.Join(b.cfg.DataDir, "site"), URL: b.cfg.Portal.URL, Token: token, Roots: pool,
+	p, err := provision.New(provision.Options{Dir: filepath.Join(b.cfg.DataDir, "site"), URL: b.cfg.Portal.URL, Token: string(token),
+		Roots:     b.trusted("portal", b.cfg.Portal.Roots, without),
 		PublicKey: b.cfg.Portal.PublicKey, Interval: b.cfg.Portal.Interval, File: b.cfg.Site.File, AllowUnsigned: b.cfg.Site.AllowUnsigned,
 		Adopt: b.adopt, Log: b.log})
 	if err != nil {

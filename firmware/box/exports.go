@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	"holdfast/firmware/certs"
-	"holdfast/firmware/config"
 	"holdfast/firmware/hep"
 	"holdfast/firmware/syslog"
 )
@@ -16,18 +15,16 @@ func (b *Box) buildSyslog() error {
 	if c.Address == "" {
 		return nil
 	}
-	pool, err := roots("syslog", c.Roots)
-	if err != nil {
-		return err
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName, RootCAs: pool}
+	const without = "the log does not reach the syslog server"
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName, RootCAs: b.trusted("syslog", c.Roots, without)}
 	if c.Certificate != "" {
 		own, err := certificate("syslog", certs.Pair{Certificate: c.Certificate, Key: c.Key})
-		if err != nil {
-			return err
+		if err == nil {
+			t.Certificates = []tls.Certificate{*own}
 		}
-		t.Certificates = []tls.Certificate{*own}
+		b.lacks(err, without)
 	}
+	var err error
 	b.syslog, err = syslog.New(syslog.Options{Address: c.Address, TLS: t, Facility: c.FacilityCode(), Host: b.cfg.Name, Log: b.log})
 	if err != nil {
 		return err
@@ -36,18 +33,16 @@ func (b *Box) buildSyslog() error {
 	return nil
 }
 
-// newHomer makes what copies SIP to a server; nil for none.
-func newHomer(c config.Homer, name string, log *slog.Logger) (*hep.Exporter, error) {
+// buildHomer makes what copies SIP to a server, where the settings name one.
+func (b *Box) buildHomer() (err error) {
+	c := b.cfg.Homer
 	if c.Address == "" {
-		return nil, nil
+		return nil
 	}
-	o := hep.Options{Address: c.Address, Transport: c.Transport, CaptureID: uint32(c.CaptureID), Node: name, Log: log}
+	o := hep.Options{Address: c.Address, Transport: c.Transport, CaptureID: uint32(c.CaptureID), Node: b.cfg.Name, Log: b.log}
 	if c.Transport == "tls" {
-		pool, err := roots("homer", c.Roots)
-		if err != nil {
-			return nil, err
-		}
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName, RootCAs: pool}
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLSName, RootCAs: b.trusted("homer", c.Roots, "nothing is copied to the homer server")}
 	}
-	return hep.New(o)
+	b.homer, err = hep.New(o)
+	return err
 }

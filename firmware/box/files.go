@@ -10,6 +10,7 @@ import (
 
 	"holdfast/firmware/certs"
 	"holdfast/firmware/config"
+	"holdfast/firmware/webhook"
 	"holdfast/sip/site"
 )
 
@@ -47,19 +48,19 @@ func CheckFiles(cfg *config.Config, now time.Time) (faults, warnings []error) {
 		_, err := certificate("syslog", certs.Pair{Certificate: cfg.Syslog.Certificate, Key: cfg.Syslog.Key})
 		look(err)
 	}
-	for what, file := range map[string]string{"cloud": cfg.Cloud.Roots, "portal": cfg.Portal.Roots, "webhook": cfg.Webhook.Roots,
-		"report": cfg.Report.Roots, "homer": cfg.Homer.Roots, "syslog": cfg.Syslog.Roots} {
-		_, err := roots(what, file)
+	// In one order always: the list of faults beside the boot file is written when it changes.
+	for _, f := range []struct{ what, file string }{{"cloud", cfg.Cloud.Roots}, {"portal", cfg.Portal.Roots}, {"webhook", cfg.Webhook.Roots},
+		{"report", cfg.Report.Roots}, {"homer", cfg.Homer.Roots}, {"syslog", cfg.Syslog.Roots}} {
+		_, err := roots(f.what, f.file)
 		look(err)
 	}
-	for what, file := range map[string]string{"portal token": cfg.Portal.TokenFile, "webhook secret": cfg.Webhook.SecretFile, "report secret": cfg.Report.SecretFile} {
-		if file == "" {
-			continue
-		}
-		if data, err := os.ReadFile(file); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", what, err))
-		} else if len(data) == 0 {
-			faults = append(faults, fmt.Errorf("%s: %s is empty", what, file))
+	for _, f := range []struct {
+		what, file string
+		least      int
+	}{{"portal token", cfg.Portal.TokenFile, 0}, {"webhook secret", cfg.Webhook.SecretFile, webhook.MinSecret}, {"report secret", cfg.Report.SecretFile, webhook.MinSecret}} {
+		if f.file != "" {
+			_, err := secret(f.what, f.file, f.least)
+			look(err)
 		}
 	}
 	if f := cfg.Site.File; f != "" {

@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"holdfast/firmware/certs"
 	"holdfast/firmware/snapshot"
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
@@ -127,26 +125,4 @@ func TestBindingsSurvive(t *testing.T) {
 		t.Errorf("%d warm bindings after clearing", n)
 	}
 	b.snapshot.Close()
-}
-
-func TestRoots(t *testing.T) {
-	dir := t.TempDir()
-	empty := filepath.Join(dir, "empty.pem")
-	if err := os.WriteFile(empty, []byte("nothing"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for file, want := range map[string]string{
-		filepath.Join(dir, "missing.pem"): "cloud roots: open " + filepath.Join(dir, "missing.pem") + ": no such file or directory",
-		empty:                             "cloud roots: " + empty + " holds no certificate in PEM form",
-	} {
-		if _, err := roots("cloud", file); err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
-		}
-	}
-	if pool, err := roots("cloud", ""); pool != nil || err != nil {
-		t.Errorf("the system's: %v, %v", pool, err)
-	}
-	if _, err := certificate(certs.Phones, certs.Pair{Certificate: empty, Key: empty}); err == nil {
-		t.Error("an empty certificate was loaded")
-	}
 }

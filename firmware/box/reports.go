@@ -1,10 +1,7 @@
 package box
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -18,27 +15,34 @@ import (
 func (b *Box) buildReports() error {
 	o := report.Options{Dir: filepath.Join(b.cfg.DataDir, "reports"), Box: b.cfg.Name, Version: b.version, Keep: b.cfg.Report.Keep, Log: b.log,
 		Site: b.site.Load, Scene: b.scene, Emergencies: b.knownEmergencies}
-	if b.cfg.Report.URL != "" {
-		secret, err := os.ReadFile(b.cfg.Report.SecretFile)
-		if err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
-		pool, err := roots("report", b.cfg.Report.Roots)
-		if err != nil {
-			return err
-		}
-		if b.reportSender, err = webhook.New(webhook.Options{URL: b.cfg.Report.URL, Secret: bytes.TrimSpace(secret), Roots: pool, Outbox: b.outbox, Box: b.cfg.Name,
-			Timeout: time.Minute, Log: b.log}); err != nil {
-			return err
-		}
+	err := b.buildReportSender()
+	if err != nil {
+		return err
+	}
+	if b.reportSender != nil {
 		o.Outbox = b.outbox
 	}
-	var err error
 	if b.reports, err = report.New(o); err != nil {
 		return err
 	}
 	b.reports.Begin(b.modes.state().Mode, time.Now())
 	return nil
+}
+
+func (b *Box) buildReportSender() error {
+	r := b.cfg.Report
+	if r.URL == "" {
+		return nil
+	}
+	const without = "reports stay on the card"
+	key, err := secret("report secret", r.SecretFile, webhook.MinSecret)
+	if err != nil {
+		b.lacks(err, without)
+		return nil
+	}
+	b.reportSender, err = webhook.New(webhook.Options{URL: r.URL, Secret: key, Roots: b.trusted("report", r.Roots, without), Outbox: b.outbox, Box: b.cfg.Name,
+		Timeout: time.Minute, Log: b.log})
+	return err
 }
 
 // deliverReports sends what waits; it comes again until it is taken.

@@ -13,7 +13,7 @@ import (
 
 // buildTrace takes the memory for SIP messages, where the settings give any or a server wants copies.
 func (b *Box) buildTrace() (err error) {
-	if b.homer, err = newHomer(b.cfg.Homer, b.cfg.Name, b.log); err != nil {
+	if err = b.buildHomer(); err != nil {
 		return err
 	}
 	o := trace.Options{Bytes: b.cfg.Trace.MemoryMiB << 20}

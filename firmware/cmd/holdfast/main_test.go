@@ -81,7 +81,7 @@ func bootFolder(t *testing.T) (boot string) {
 	for name, text := range map[string]string{"holdfast.toml": config.Example(), "phones.pem": cert, "phones.key": private, "trunk.pem": cert, "trunk.key": private,
 		"sbc-roots.pem": string(rootsPEM), "cloud-roots.pem": string(rootsPEM), "portal-roots.pem": string(rootsPEM), "webhook-roots.pem": string(rootsPEM),
 		"report-roots.pem": string(rootsPEM), "homer-roots.pem": string(rootsPEM), "syslog-roots.pem": string(rootsPEM), "syslog.pem": cert, "syslog.key": private, "report.secret": "a secret of 16 bytes",
-		"portal.token": "token", "webhook.secret": "secret", "site.json": goodSite} {
+		"portal.token": "token", "webhook.secret": "a secret of 16 bytes", "site.json": goodSite} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
