@@ -46,6 +46,7 @@ boot_image() {
 	busybox "$initrd" $(applets "$common/initrd/applets")
 	ln -s bin "$initrd/sbin"
 	cp "$common/initrd/init" "$initrd/init"
+	go run ./scripts/image/commands "$initrd"
 	# shellcheck disable=SC2086
 	modules "$initrd" $initrd_modules
 	tr -s ' \t' '\n' <<<"$initrd_modules" >"$initrd/etc/modules"
@@ -74,6 +75,7 @@ root_image() {
 	if [ -f "${UPDATE_KEY:-update.key}.pub" ]; then cp "${UPDATE_KEY:-update.key}.pub" "$root/etc/holdfast/update.pub"; fi # whose updates it takes
 	cp "$root/etc/holdfast-release" "$out/slot/release"
 	cp -r "$work/share" "$root/usr/share/holdfast"
+	go run ./scripts/image/commands "$root" reboot /sbin/modprobe # what the updater and the kernel run
 	mksquashfs "$root" "$out/slot/root.squashfs" -noappend -all-root -no-xattrs -no-progress -comp zstd -Xcompression-level 19 -b 256K
 	[ "$(stat -c %s "$out/slot/root.squashfs")" -le "$slot" ] || { echo "the root does not fit into its partition"; return 1; }
 }
