@@ -21,6 +21,7 @@ import (
 	"holdfast/firmware/control"
 	"holdfast/firmware/emergency"
 	"holdfast/firmware/mode"
+	"holdfast/firmware/outbox"
 	"holdfast/firmware/webhook"
 	"holdfast/sip/b2bua"
 )
@@ -242,15 +243,19 @@ func TestEmergencyWebhook(t *testing.T) {
 }
 
 func TestWebhookSettings(t *testing.T) {
-	none := filepath.Join(t.TempDir(), "none")
+	none, good := filepath.Join(t.TempDir(), "none"), filepath.Join(t.TempDir(), "good")
+	put(t, good, []byte("sixteen bytes or more"))
 	for name, w := range map[string]config.Webhook{
 		"no secret file": {URL: "https://a.example/", SecretFile: none},
-		"no roots file":  {URL: "https://a.example/", SecretFile: os.DevNull, Roots: none},
+		"no roots file":  {URL: "https://a.example/", SecretFile: good, Roots: none},
 		"empty secret":   {URL: "https://a.example/", SecretFile: os.DevNull},
 	} {
-		b := &Box{cfg: &config.Config{Webhook: w}}
-		if err := b.buildWebhook(); err == nil {
-			t.Errorf("%s: accepted", name)
+		b := &Box{cfg: &config.Config{Webhook: w}, log: rigLog(), outbox: new(outbox.Box)}
+		if err := b.buildWebhook(); err != nil || len(b.storage) != 1 || !strings.Contains(b.storage[0], "nobody outside is told of emergency calls until that is mended") {
+			t.Errorf("%s: %v, alarms %q", name, err, b.storage)
+		}
+		if signs := w.SecretFile == good; (b.webhook != nil) != signs {
+			t.Errorf("%s: there is a webhook: %t", name, !signs)
 		}
 	}
 	if b := (&Box{cfg: &config.Config{}}); b.buildWebhook() != nil || b.webhook != nil {

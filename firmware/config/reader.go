@@ -24,11 +24,11 @@ type reader struct {
 func newReader(file string, data []byte) (*reader, error) {
 	var tree map[string]any
 	if err := toml.Unmarshal(data, &tree); err != nil {
-		return nil, notTOML(file, err)
+		return nil, notTOML(file, data, err)
 	}
 	found, err := places(data)
 	if err != nil {
-		return nil, notTOML(file, err)
+		return nil, notTOML(file, data, err)
 	}
 	r := &reader{file: file, places: found, values: make(map[string]any), asked: make(map[string]bool)}
 	r.flatten("", tree)

@@ -1,13 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // unknown reports every key and section of the file that nothing asked for, with the nearest that exists.
@@ -103,15 +100,4 @@ func distance(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
-}
-
-// notTOML locates the decoder's own error.
-func notTOML(file string, err error) Errors {
-	var decode *toml.DecodeError
-	if !errors.As(err, &decode) {
-		return Errors{{File: file, Problem: "is not TOML: " + err.Error()}}
-	}
-	line, column := decode.Position()
-	problem := strings.TrimPrefix(decode.Error(), "toml: ")
-	return Errors{{file, line, column, strings.Join(decode.Key(), "."), problem, `write key = "value" lines in [sections]`}}
 }
