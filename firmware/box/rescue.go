@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/firmware/panel"
+	"holdfast/firmware/update"
 )
 
 // Rescue is what is left of the box when it cannot serve: its panel says so, and a page at every address that the machine
@@ -31,6 +32,9 @@ func Rescue(ctx context.Context, at, version string, fault error, files []string
 	front.act = func(panel.Action) error { return errors.New("the box has no settings to work with") }
 	all.Go(func() { _ = front.run(ctx) }) // it only ends with ctx
 	all.Go(func() { rescuePage(ctx, at, version, fault, log) })
+	if _, err := os.Stat(releaseFile); err == nil {
+		all.Go(func() { leaveTrial(ctx, update.NewClient(update.SocketPath), log) })
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	before := stamps(files)
@@ -43,6 +47,34 @@ func Rescue(ctx context.Context, at, version string, fault error, files []string
 				log.Info("the settings have changed")
 				return nil
 			}
+		}
+	}
+}
+
+// leaveTrial goes back to the version before, if this one is on trial: with these settings that one served. It asks until the updater, which
+// starts beside the box, has answered.
+func leaveTrial(ctx context.Context, k update.Keeper, log *slog.Logger) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s, err := k.Status(ctx)
+		if err == nil && (!s.Trial || s.State.Good == s.Running) {
+			return
+		}
+		if err == nil {
+			log.Error("the version on trial cannot serve with these settings: back to the one before", "version", s.Version)
+			if _, err = k.GiveUp(ctx); err == nil {
+				err = k.Reboot(ctx)
+			}
+			if err == nil {
+				return
+			}
+			log.Error("the version on trial stays for now", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"holdfast/firmware/update"
 )
 
 func TestRescue(t *testing.T) {
@@ -57,4 +60,41 @@ func TestRescue(t *testing.T) {
 		c.Close()
 		t.Error("the page stays")
 	}
+}
+
+// A version on trial that the settings keep from serving is left at once, as soon as the updater can be asked; any other stays.
+func TestRescueLeavesTrial(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*keeper)
+		want   string
+	}{
+		"on trial":         {func(k *keeper) { onTrial(nil, k) }, "give up, reboot"},
+		"confirmed":        {func(k *keeper) { onTrial(nil, k); k.status.State.Good = update.B }, ""},
+		"nothing on trial": {func(*keeper) {}, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			k := &keeper{status: update.Status{Running: update.A, State: update.State{Slot: update.A, Good: update.A}}}
+			c.change(k)
+			k.fault = errors.New("the updater is not up yet")
+			go func() {
+				time.Sleep(5 * time.Second)
+				k.mu.Lock()
+				k.fault = nil
+				k.mu.Unlock()
+			}()
+			leaveTrial(t.Context(), k, rigLog())
+			if k.did() != c.want {
+				t.Errorf("%s: %q, want %q", name, k.did(), c.want)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // a card that refuses writes: tried until the page ends
+		k := &keeper{refused: errors.New("read-only")}
+		onTrial(nil, k)
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		if leaveTrial(ctx, k, rigLog()); k.did() != "give up, give up, give up, give up" {
+			t.Error(k.did())
+		}
+	})
 }

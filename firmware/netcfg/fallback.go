@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"time"
 
 	"holdfast/firmware/config"
@@ -43,23 +44,40 @@ func fallback(mac [6]byte, n int) netip.Prefix {
 // everything is where the gateway leads.
 var everything = netip.PrefixFrom(unspecified, 0)
 
-// wants turns settings into what has to be on which interface; fallback is for the phones' wire.
+// wants turns settings into what has to be on which interface; fallback is for the wire of fallbackLink.
 func wants(n config.Network, have Have, fallback netip.Prefix) Want {
-	phones := Port{Link: n.Interface, VLAN: n.VLAN, Address: n.Address, Fallback: fallback}
+	phones := Port{Link: n.Interface, VLAN: n.VLAN, Address: n.Address}
 	if phones.Link == "" {
 		phones.Link = firstWired(have)
 	}
 	if n.Gateway.IsValid() {
 		phones.Routes = []Route{{everything, n.Gateway}}
 	}
-	if n.SBC.Interface == "" {
-		return Want{[]Port{phones}}
+	w := Want{[]Port{phones}}
+	if n.SBC.Interface != "" {
+		sbc := Port{Link: n.SBC.Interface, Address: n.SBC.Address}
+		for _, to := range n.SBC.Networks {
+			sbc.Routes = append(sbc.Routes, Route{to, n.SBC.Gateway})
+		}
+		w.Ports = append(w.Ports, sbc)
 	}
-	sbc := Port{Link: n.SBC.Interface, Address: n.SBC.Address}
-	for _, to := range n.SBC.Networks {
-		sbc.Routes = append(sbc.Routes, Route{to, n.SBC.Gateway})
+	if wire := fallbackLink(n, have); fallback.IsValid() {
+		i := slices.IndexFunc(w.Ports, func(p Port) bool { return p.Link == wire })
+		if i < 0 {
+			i, w.Ports = len(w.Ports), append(w.Ports, Port{Link: wire})
+		}
+		w.Ports[i].Fallback = fallback
 	}
-	return Want{[]Port{phones, sbc}}
+	return w
+}
+
+// fallbackLink is the phones' wire; where that is not there, because its name is wrong or its adapter is out, the first that is: an
+// installer has to get in somewhere.
+func fallbackLink(n config.Network, have Have) string {
+	if _, there := have.link(n.Interface); there {
+		return n.Interface
+	}
+	return firstWired(have)
 }
 
 // firstWired is the wired interface that the kernel found first; "" when there is none yet.

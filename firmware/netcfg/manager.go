@@ -224,11 +224,7 @@ func (m *Manager) fault(format string, args ...any) {
 
 // fallback is the one that is there already, or the next that nobody is known to have.
 func (m *Manager) fallback(n config.Network, have Have) netip.Prefix {
-	name := n.Interface
-	if name == "" {
-		name = firstWired(have)
-	}
-	l, ok := have.link(name)
+	l, ok := have.link(fallbackLink(n, have))
 	if !ok {
 		return netip.Prefix{}
 	}
