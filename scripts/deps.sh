@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh - installs the Debian packages that a make target needs, and nothing when all is there.
-# usage: deps.sh test|lint|monitoring|prompts|bench-sip|interop|image|buildroot|flash|qemu-test|arm64...
+# usage: deps.sh test|lint|monitoring|prompts|bench-media|bench-sip|admin-test|interop|image|buildroot|flash|qemu-test|arm64...
 # Debian 12, amd64 for interop. Without root it says what to install and stops.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
@@ -11,6 +11,7 @@ sipp=
 for what; do
 	case $what in
 	test) want+=(gcc libc6-dev libxml2-utils zstd iproute2 openssl) ;; # the race detector needs cgo; xmllint checks PIDF-LO documents against their schema; ip makes the networks of tests
+	bench-media) want+=(rtpengine-daemon) ;;
 	bench-sip) want+=(kamailio kamailio-tls-modules rtpengine-daemon gcc libc6-dev) ;;
 	monitoring) want+=(prometheus gcc libc6-dev) ;; # promtool
 	lint) want+=(shellcheck) ;;
@@ -55,7 +56,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	fi
 	echo "installing from Debian: ${missing[*]}"
 	log=$(mktemp)
-	# Kamailio's package would start a server on this machine; policy-rc.d keeps it from that.
+	# Kamailio's package, and others, would start a server on this machine; policy-rc.d keeps it from that.
 	policy=/usr/sbin/policy-rc.d
 	cleanup=("$log")
 	if [ ! -e $policy ]; then

@@ -21,21 +21,7 @@ import (
 // The SBC's authority changes while a call runs over the trunk: the call goes on, a wrong authority is told at once and keeps new
 // connections out, the right one lets them in again; by the program's own order and by a file that is replaced on the card.
 func TestSBCsAuthorityWhileACallRuns(t *testing.T) {
-	t.Setenv(asProgram, "1")
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := branch.Start(t.TempDir(), binary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		b.Close()
-		if t.Failed() {
-			t.Logf("the box's last words:\n%s", b.Box.LastWords(60))
-		}
-	})
+	b := startBranch(t)
 	ctx, done := context.WithTimeout(t.Context(), 4*patience)
 	defer done()
 	if err := b.CutCloud(); err != nil {
@@ -46,6 +32,7 @@ func TestSBCsAuthorityWhileACallRuns(t *testing.T) {
 	eventually(t, "the phone is here", func() bool { return who.Phone.Conn() != nil })
 	var call *ua.Call
 	eventually(t, "a call over the trunk", func() bool {
+		var err error
 		if call, err = who.Phone.Dial(branch.DialledOut, ua.DialOptions{}); err == nil {
 			err = call.Wait(ctx)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,24 +107,8 @@ func TestLogPage(t *testing.T) {
 }
 
 func TestEmergencyCommands(t *testing.T) {
-	dir, f := t.TempDir(), new(fake)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, dir, f) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Setenv("HOLDFAST_SOCKET", filepath.Join(dir, control.SocketName))
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, status, err := call(t, "status"); status == 0 {
-			break
-		} else if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	f := new(fake)
+	served(t, f)
 	for args, want := range map[string]string{
 		"panel":                        "service  steady  resilience: this box serves the phones",
 		"panel --json":                 `"pattern": "fast"`,

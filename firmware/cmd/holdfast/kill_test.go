@@ -17,8 +17,8 @@ import (
 	"holdfast/sip/site"
 )
 
-// cutOff is a branch without its cloud, whose phones are the test's.
-func cutOff(t *testing.T) *branch.Branch {
+// startBranch runs a branch around the real program, which the test's binary is, until the test ends.
+func startBranch(t *testing.T) *branch.Branch {
 	t.Helper()
 	t.Setenv(asProgram, "1")
 	binary, err := os.Executable()
@@ -35,6 +35,13 @@ func cutOff(t *testing.T) *branch.Branch {
 			t.Logf("the box's last words:\n%s", b.Box.LastWords(60))
 		}
 	})
+	return b
+}
+
+// cutOff is a branch without its cloud, whose phones are the test's.
+func cutOff(t *testing.T) *branch.Branch {
+	t.Helper()
+	b := startBranch(t)
 	b.SwitchOff()
 	b.Box.Kill()
 	// A registration shall not expire while a slow machine thinks.

@@ -259,28 +259,12 @@ func (f *fake) Fetch(_ context.Context, force bool) (string, error) { return f.n
 
 // TestRunningBox: the commands that talk to one, over its socket.
 func TestRunningBox(t *testing.T) {
-	dir, f := t.TempDir(), new(fake)
-	socket := filepath.Join(dir, control.SocketName)
-	if _, status, err := call(t, "status", "--socket", socket); status != 1 || !strings.Contains(err.Error(), "no box is running here") {
+	nobody := filepath.Join(t.TempDir(), control.SocketName)
+	if _, status, err := call(t, "status", "--socket", nobody); status != 1 || !strings.Contains(err.Error(), "no box is running here") {
 		t.Errorf("without a box: %d, %v", status, err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, dir, f) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Setenv("HOLDFAST_SOCKET", socket)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, status, err := call(t, "status"); status == 0 {
-			break
-		} else if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	f := new(fake)
+	served(t, f)
 	out, status, _ := call(t, "status")
 	if !strings.HasPrefix(out, "● RESILIENCE") || strings.Contains(out, "\x1b") || status != 0 {
 		t.Errorf("status %d:\n%s", status, out)

@@ -28,18 +28,7 @@ func (f *fake) Update(_ context.Context, bundle io.Reader, o control.UpdateOrder
 
 func TestUpdateCommand(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, dir, new(fake)) }()
-	defer func() { cancel(); <-ended }()
-	t.Setenv("HOLDFAST_SOCKET", filepath.Join(dir, control.SocketName))
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, status, err := call(t, "status"); status == 0 {
-			break
-		} else if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	served(t, new(fake))
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/bundle" {
 			http.NotFound(w, r)
