@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	pionrtp "github.com/pion/rtp"
+
 	"holdfast/media/udp"
 )
 
@@ -82,5 +84,29 @@ func TestNoNewKeyShortlyBeforeTheRollOver(t *testing.T) {
 			t.Errorf("the new stream begins at %d, not far from its roll-over", after.SequenceNumber)
 		}
 		c.session.Close()
+	}
+}
+
+// Hold music rolls over, too.
+func TestNewKeyAfterAPromptRolledOver(t *testing.T) {
+	const suite = "AES_CM_128_HMAC_SHA1_80"
+	s := newStage(t, "", suite)
+	frames := newFrames(t, "PCMU", 1)
+	startPlay(t, s.lb, newPrompt(t, frames), PlayOptions{Loop: true})
+	next := func() *pionrtp.Packet {
+		s.tickUntilSent(t)
+		return s.b.hearsFrame(frames, 0)
+	}
+	for _, rollsOver := range []bool{false, true} {
+		before := next()
+		for rollsOver && before.SequenceNumber != 0 {
+			s.lb.tx.sequence += min(30_000, 65535-s.lb.tx.sequence) // as after some minutes
+			before = next()
+		}
+		s.b.rekey(suite)
+		set(t, s.lb, s.b.stream)
+		if after := next(); (after.SSRC != before.SSRC) != rollsOver {
+			t.Errorf("rolled over: %t; %v under the old key, %v under the new one", rollsOver, before, after)
+		}
 	}
 }

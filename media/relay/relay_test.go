@@ -11,6 +11,8 @@ import (
 	"time"
 
 	pionrtp "github.com/pion/rtp"
+
+	"holdfast/media/srtp"
 )
 
 func TestPlainPassesBothWays(t *testing.T) {
@@ -197,6 +199,11 @@ func TestStreamGoesOnWhenTheSourceChanges(t *testing.T) {
 	c.session.Connect(c.la, nil)
 	c.b.say(c.lb, "nobody listens")
 	eventually(t, "dropped", func() bool { return c.relay.Counts().Drops["unconnected"] == 2 })
+	c.session.Connect(c.la, c.lb) // the same source again: what nobody heard was no loss
+	c.b.say(c.lb, "again")
+	if pkt, last := c.a.hears("again"), heard[len(heard)-1]; pkt.SSRC != last.SSRC || pkt.SequenceNumber != last.SequenceNumber+1 || !pkt.Marker {
+		t.Errorf("%v after %v", pkt, last)
+	}
 }
 
 func TestKeyChangeWithoutAGap(t *testing.T) {
@@ -212,10 +219,14 @@ func TestKeyChangeWithoutAGap(t *testing.T) {
 			c.b.say(c.lb, "old")
 			old := c.a.hears("old")
 
+			before := c.la.keys
 			oldSeal := c.a.seal
 			c.a.rekey(pair[1])
 			newSeal := c.a.seal
 			set(t, c.la, c.a.stream)
+			if _, err := before.send.RTP(make([]byte, 12, 200)); !errors.Is(err, srtp.ErrWiped) {
+				t.Errorf("the old sending key is still there: %v", err)
+			}
 			with := func(seal any, text string) {
 				t.Helper()
 				c.a.seal = newSeal
@@ -239,6 +250,9 @@ func TestKeyChangeWithoutAGap(t *testing.T) {
 			}
 			// After the grace the old key is worth nothing.
 			c.session.look(c.relay.now() + keyGrace)
+			if _, err := before.recv.RTP(make([]byte, 100)); !errors.Is(err, srtp.ErrWiped) {
+				t.Errorf("the old receiving key is still there: %v", err)
+			}
 			c.a.seal = oldSeal
 			c.a.say(c.la, "too late")
 			eventually(t, "refused", func() bool { return c.la.Stats().AuthFailed == 1 })

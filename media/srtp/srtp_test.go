@@ -385,3 +385,15 @@ func TestWipeLeavesNoKey(t *testing.T) {
 		}
 	})
 }
+
+// The master key is forgotten as soon as the session keys are made of it.
+func TestWipeLeavesNoMasterKey(t *testing.T) {
+	d, err := newDeriver(bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 14))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.wipe()
+	if d.salt != [14]byte{} || !reflect.ValueOf(d.block).Elem().IsZero() {
+		t.Error("something is left")
+	}
+}
