@@ -8,6 +8,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"holdfast/sip/sdp"
 	"holdfast/sip/stack"
 )
 
@@ -145,4 +146,36 @@ func (w *world) onlyCall() *Call {
 	}
 	w.t.Fatalf("%d calls", len(w.agent.calls))
 	return nil
+}
+
+// TestPSAPChangesACallWhosePhoneIsSilent: the phone does not answer what the PSAP's change asks of it. The PSAP is not told
+// that there is no such call, which would end it there (RFC 3261 §12.2.1.2).
+func TestPSAPChangesACallWhosePhoneIsSilent(t *testing.T) {
+	for name, c := range map[string]struct {
+		offer []byte
+		want  int
+	}{
+		"hold":          {directed(sdp.SendOnly, pcmu), 200},
+		"another codec": {directed(sdp.SendRecv, pcma), 480},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, helpful)
+			a, x := w.phone("1001"), w.sbc("sbc1")
+			o := a.call("911", pcmu, pcma)
+			psap := x.answer(x.incoming(sip.INVITE), pcmu)
+			o.up(nil)
+			x.acked()
+			change := psap.within(sip.INVITE, c.offer)
+			a.incoming(sip.INVITE) // and no answer
+			change.wait(c.want)
+			if c.want == 200 {
+				psap.ackChange()
+			}
+			w.until(func() bool { return slices.Contains(w.kinds(""), AlarmRaised) })
+			o.within(sip.OPTIONS, nil).wait(200) // it has not ended
+			psap.within(sip.BYE, nil).wait(200)
+			a.bye()
+			w.ended()
+		})
+	}
 }

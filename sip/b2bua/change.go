@@ -189,8 +189,17 @@ func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bo
 		}
 		switch {
 		case err != nil || res.StatusCode == 408 || res.StatusCode == 481:
-			tx.Reply(481, "Call/Transaction Does Not Exist")
+			if !c.emergency { // else the asking side would end what goes on without the far side
+				tx.Reply(481, "Call/Transaction Does Not Exist")
+			}
 			c.lost(far, causeDead, res)
+			switch {
+			case c.state == Over: // and has answered
+			case keeps:
+				c.acceptWithin(l, far, tx, d, nil)
+			default:
+				tx.Reply(480, "Temporarily Unavailable")
+			}
 		case res.StatusCode >= 300:
 			status := res.StatusCode
 			if status < 400 {

@@ -174,6 +174,7 @@ func (c *Call) dropBranch(l *leg) {
 	if l.counted {
 		l.counted = false
 		c.agent.leaveTrunk(l.trunk)
+		c.placed()
 	}
 	if l.media != nil && !l.answered && !l.closed {
 		if l.peer != nil {

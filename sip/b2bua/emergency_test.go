@@ -8,6 +8,7 @@ import (
 
 	"holdfast/sip/sdp"
 	"holdfast/sip/site"
+	"holdfast/sip/stack"
 )
 
 // TestEmergencyFailover: whatever a trunk answers but a 2xx, and every kind of silence, leads to the next one.
@@ -269,4 +270,27 @@ func TestEmergencyWhileNotServing(t *testing.T) {
 	o.within(sip.BYE, nil).wait(200)
 	x.bye()
 	w.ended()
+}
+
+// TestIntervalTooSmall: a trunk that wants another session interval gets the call again, on the same clocks: what it says of
+// that, or does not, must not hold the call up.
+func TestIntervalTooSmall(t *testing.T) {
+	for name, after := range map[string]func(*stack.ServerTx){
+		"silence":  func(*stack.ServerTx) {},
+		"only 100": func(in *stack.ServerTx) { in.Reply(100, "Trying") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
+			o := a.call("911")
+			x1.incoming(sip.INVITE).Reply(422, "Session Interval Too Small", sip.NewHeader("Min-SE", "3600"))
+			after(x1.incoming(sip.INVITE))
+			x2.answer(x2.incoming(sip.INVITE))
+			o.up(nil)
+			x2.acked()
+			o.within(sip.BYE, nil).wait(200)
+			x2.bye()
+			w.ended()
+		})
+	}
 }

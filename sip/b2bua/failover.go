@@ -226,11 +226,21 @@ func (c *Call) makeRoom(try int) bool {
 	return true
 }
 
+// isGone reports whether the parties have been told that the call is over: it has no place any more that it could give up.
+func (c *Call) isGone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // youngest is the ordinary call that began last on the trunk, or of all; desk: of those that are spared. a.mu is held.
 func (a *Agent) youngest(t *site.Trunk, desk bool) (youngest *Call) {
 	for _, c := range a.calls {
 		on := c.onTrunk.Load()
-		if c.emergency || c.toDesk.Load() != desk || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() {
+		if c.emergency || c.toDesk.Load() != desk || t != nil && (on == nil || *on != t.ID) || c.preempted.Load() || c.isGone() {
 			continue
 		}
 		if youngest == nil || c.began.After(youngest.began) {

@@ -150,3 +150,65 @@ func TestPortsUsedUp(t *testing.T) {
 	x.bye()
 	w.ended()
 }
+
+// TestOverIsNoVictim: a call that has ended, and only waits for what its trunk owes it, makes no room there; the one that
+// runs does.
+func TestOverIsNoVictim(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1] })
+	a, b, c, x := w.phone("1001"), w.phone("1002"), w.phone("1003"), w.sbc("sbc1")
+	o := b.call("912175550142")
+	x.answer(x.incoming(sip.INVITE))
+	o.up(nil)
+	x.acked()
+	over := c.call("912175550143")
+	owing := x.incoming(sip.INVITE)
+	owing.Reply(180, "Ringing")
+	over.wait(180)
+	over.tx.Cancel()
+	over.wait(487)
+	x.cancelled() // the INVITE gets no answer
+	w.ended()
+	emergency := a.call("911")
+	x.incoming(sip.INVITE).Reply(503, "Service Unavailable")
+	x.bye()
+	b.bye()
+	x.answer(x.incoming(sip.INVITE))
+	emergency.up(nil)
+	x.acked()
+	if r := w.ended(); r.Cause != causePreempted || r.From != "u1002" {
+		t.Errorf("%+v", r)
+	}
+	owing.Reply(487, "Request Terminated")
+	emergency.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestGoneElsewhereIsNoVictim: a call that a trunk has refused, and that goes on inside, has no place there to give up.
+func TestGoneElsewhereIsNoVictim(t *testing.T) {
+	w := newWorld(t, func(d *site.Document) {
+		d.Trunks = d.Trunks[:1]
+		d.Users[1].CloudNumbers, d.Users[1].Forward.Unreachable = []string{"+13125551002"}, "1003"
+	})
+	a, c, x := w.phone("1001"), w.phone("1003"), w.sbc("sbc1")
+	victim := func() *Call {
+		w.agent.mu.Lock()
+		defer w.agent.mu.Unlock()
+		return w.agent.youngest(w.site.Trunks()[0], false)
+	}
+	o := a.call("1002")
+	in := x.incoming(sip.INVITE)
+	if victim() == nil {
+		t.Error("it has a place while the trunk is asked")
+	}
+	in.Reply(404, "Not Found")
+	c.answer(c.incoming(sip.INVITE))
+	o.up(nil)
+	c.acked()
+	if victim() != nil {
+		t.Error("it would be ended for a place that it does not have")
+	}
+	o.within(sip.BYE, nil).wait(200)
+	c.bye()
+	w.ended()
+}

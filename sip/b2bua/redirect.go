@@ -8,10 +8,10 @@ import (
 
 // redirect obeys a phone's 3xx (RFC 3261 §21.3): its user does not want the call here, so the other phones stop ringing
 // and the call goes where the first usable Contact says, as far as sip/route lets that user send it. false when there is
-// nothing to obey.
+// nothing to obey: a callback goes where its chain goes, and the others that it rings ring on.
 func (c *Call) redirect(l *leg, res *sip.Response) bool {
 	target, ok := c.redirectTarget(l, res)
-	if !ok || l.user != c.decision.User {
+	if !ok || l.user != c.decision.User || c.decision.Callback {
 		return false
 	}
 	l.pending, l.status = false, res.StatusCode

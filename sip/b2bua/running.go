@@ -27,6 +27,16 @@ func (a *Agent) leaveTrunk(t *site.Trunk) {
 	}
 }
 
+// placed notes on which trunk the call's parties have a place.
+func (c *Call) placed() {
+	c.onTrunk.Store(nil)
+	for _, l := range []*leg{c.caller, c.callee} {
+		if l != nil && l.counted {
+			c.onTrunk.Store(&l.trunk.ID)
+		}
+	}
+}
+
 // Info is a running call as status shows it.
 type Info struct {
 	ID, State, From, To string

@@ -126,7 +126,13 @@ func (c *Call) longerTimer(l *leg, res *sip.Response) bool {
 		return false
 	}
 	l.session.min = wants
-	return c.invites(l, conn) == nil
+	if c.invites(l, conn) != nil {
+		return false
+	}
+	if l.trunk != nil {
+		c.awaitTrunk(l) // the clocks of failover begin anew
+	}
+	return true
 }
 
 // runTimer starts the leg's timer anew (RFC 4028 §10).

@@ -96,12 +96,7 @@ func (c *Call) replace(old, with *leg) {
 		c.callee = with
 	}
 	c.dismiss(old)
-	c.onTrunk.Store(nil)
-	for _, l := range []*leg{c.caller, c.callee} {
-		if l.trunk != nil {
-			c.onTrunk.Store(&l.trunk.ID)
-		}
-	}
+	c.placed()
 }
 
 // bring makes one stream of both: the new party x has answered, now r is offered what x can.
