@@ -122,10 +122,17 @@ const deadline = 10 * time.Second
 
 func newWorld(t *testing.T, change func(*site.Document)) *world {
 	t.Helper()
+	return limitedWorld(t, change, stack.Limits{})
+}
+
+// limitedWorld is one whose stack has other limits.
+func limitedWorld(t *testing.T, change func(*site.Document), limits stack.Limits) *world {
+	t.Helper()
 	w := &world{t: t, media: &fakeMedia{}, bindings: map[string][]registrar.Binding{}, users: map[uint64]string{}, news: make(chan struct{}, 64), serving: true, saved: map[string]SavedDialog{}}
 	w.site = document(t, change)
 	w.tls = selfSigned(t)
 	w.stack = stack.New(stack.Options{
+		Limits:    limits,
 		Timers:    stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond},
 		OnRequest: func(tx *stack.ServerTx) { w.current().Handle(tx) },
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.current().Ack(c, r) },

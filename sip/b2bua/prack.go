@@ -199,7 +199,7 @@ func (c *Call) acknowledge(l *leg, res *sip.Response) bool {
 		req := d.numbered(sip.PRACK, l.dlg.localSeq, conn)
 		req.AppendHeader(sip.NewHeader("RAck", fmt.Sprintf("%d %d %s", seq, res.CSeq().SeqNo, sip.INVITE)))
 		req.SetBody(nil)
-		conn.Send(req, func(*sip.Response, error) {})
+		c.send(conn, req, func(*sip.Response, error) {})
 	}
 	return true
 }

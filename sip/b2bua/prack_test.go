@@ -9,6 +9,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/sip/sdp"
+	"holdfast/sip/stack"
 )
 
 // reliableCall is a call by a phone that knows (Supported) or wants (Require) 100rel.
@@ -243,6 +244,26 @@ func TestReliableCallee(t *testing.T) {
 	if ack := x.acked(); ack.CSeq().SeqNo != in.Request().CSeq().SeqNo {
 		t.Errorf("ACK %d", ack.CSeq().SeqNo)
 	}
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
+}
+
+// TestPrackOfHelpHasRoom: an emergency call's PRACK leaves although as many transactions are open as there may be; without it
+// the trunk would give the call up.
+func TestPrackOfHelpHasRoom(t *testing.T) {
+	w := limitedWorld(t, nil, stack.Limits{ClientTransactions: 1}) // the INVITE's
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911", pcmu)
+	in := x.incoming(sip.INVITE)
+	res := in.Response(180, "Ringing")
+	res.AppendHeader(sip.NewHeader("Require", "100rel"))
+	res.AppendHeader(sip.NewHeader("RSeq", "1"))
+	in.Respond(res)
+	x.incoming(sip.PRACK).Reply(200, "OK")
+	x.answer(in, pcmu)
+	o.up(nil)
+	x.acked()
 	o.within(sip.BYE, nil).wait(200)
 	x.bye()
 	w.ended()
