@@ -179,3 +179,36 @@ func TestPSAPChangesACallWhosePhoneIsSilent(t *testing.T) {
 		})
 	}
 }
+
+// TestAckIsLostWithItsConnection: the trunk's connection falls under the ACK. The trunk repeats its 200 over the next one, and
+// gets the ACK there.
+func TestAckIsLostWithItsConnection(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911", pcmu)
+	in := x.incoming(sip.INVITE)
+	ok := in.Response(200, "OK")
+	ok.AppendHeader(&sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: "psap", Host: "127.0.0.1"}})
+	setSDP(ok, answerTo(t, in.Request().Body(), pcmu))
+	in.Respond(ok)
+	o.up(nil)
+	x.acked() // as the box sees it
+	again := w.sbc("sbc1")
+	x.conn.Close()
+	again.conn.Write(ok)
+	if ack := again.acked(); ack.CSeq().SeqNo != in.Request().CSeq().SeqNo || ack.Recipient.User != "psap" {
+		t.Errorf("ACK:\n%s", ack)
+	}
+	fork := sip.CopyResponse(ok)
+	fork.To().Params.Remove("tag")
+	fork.To().Params.Add("tag", "another")
+	again.conn.Write(fork) // of another dialog: left alone
+	o.within(sip.BYE, nil).wait(200)
+	again.bye()
+	select {
+	case ack := <-again.acks:
+		t.Errorf("ACK of another dialog:\n%s", ack)
+	default:
+	}
+	w.ended()
+}
