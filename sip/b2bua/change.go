@@ -1,6 +1,7 @@
 package b2bua
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -323,7 +324,11 @@ func (c *Call) heard(e MediaEvent) {
 		return
 	}
 	c.log.Warn("media silence", "leg", l.name, "aor", l.aor(), "for", e.For)
-	if c.emergency {
+	if c.emergency { // who is hidden or hurt is silent: people are to know, and the call goes on
+		if !l.mute {
+			l.mute = true
+			c.note(EmergencyEvent{Kind: AlarmRaised, Text: fmt.Sprintf("no sound has come from %s for %v; the call goes on", l.aor(), e.For)})
+		}
 		return
 	}
 	c.probe(l, e.For)

@@ -235,7 +235,7 @@ func TestFullInItsOwnOpinion(t *testing.T) {
 	w.ended()
 }
 
-// TestEmergencyLocks: the caller's phone cannot hold the call, and silence does not end it.
+// TestEmergencyLocks: the caller's phone cannot hold the call, and silence does not end it, but raises an alarm, once.
 func TestEmergencyLocks(t *testing.T) {
 	w := newWorld(t, nil)
 	a, x := w.phone("1001"), w.sbc("sbc1")
@@ -246,8 +246,15 @@ func TestEmergencyLocks(t *testing.T) {
 	o.within(sip.INVITE, directed(sdp.SendOnly, pcmu)).wait(403)
 	a.resounds(sdp.SendRecv)
 	s, _ := w.media.last()
+	for range 2 {
+		s.events <- MediaEvent{Leg: s.legs[0], Silent: true, For: time.Hour}
+	}
+	w.until(func() bool { return w.heardAlarm("no sound has come from u1001 for 1h0m0s") > 0 })
 	s.events <- MediaEvent{Leg: s.legs[0], Silent: true, For: time.Hour}
 	o.within(sip.UPDATE, nil).wait(200) // still up, and nobody was probed
+	if n := w.heardAlarm("no sound"); n != 1 {
+		t.Errorf("%d alarms", n)
+	}
 	select {
 	case tx := <-a.requests:
 		t.Errorf("the caller's phone got %s", tx.Request().Method)

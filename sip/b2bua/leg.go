@@ -89,6 +89,7 @@ type leg struct {
 	lastAudio Stream     // what was set last
 	silent    *timer     // when a silent peer is probed again
 	dead      bool       // nothing is heard of the peer's signalling
+	mute      bool       // no sound came from a party of an emergency call: it was told
 	watch     *timer     // when it is asked whether it is there
 
 	foreign  bool       // send is another peer's key: the box never seals with it

@@ -96,9 +96,9 @@ func internationalPrefix(country string, code int) string {
 func (p *Plan) External() string { return p.external }
 
 // Emergency reports which of numbers was dialled: exactly that number, or with the external prefix before it, with or
-// without visual separators.
+// without visual separators. A "#" behind it, which some phones send along when it ends what was dialled, counts nothing.
 func (p *Plan) Emergency(dialled string, numbers []string) (string, bool) {
-	d, ok := Strip(dialled)
+	d, ok := Strip(strings.TrimSuffix(dialled, "#"))
 	if !ok {
 		return "", false
 	}
