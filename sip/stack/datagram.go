@@ -262,7 +262,9 @@ func (d *datagrams) receive(from netip.AddrPort, data []byte) {
 	var m sip.Message
 	msg, err := cutDatagram(data)
 	if err == nil {
-		m, err = contain(parse, msg)
+		if m, err = contain(parse, msg); err != nil {
+			m, err = d.passing(dev, from).indulge(m, err)
+		}
 	}
 	at := from
 	r, asks := m.(*sip.Request)

@@ -124,6 +124,7 @@ func parse(msg []byte) (sip.Message, error) {
 		if err := checkRequest(m); err != nil {
 			return nil, err
 		}
+		return m, checkRequire(m)
 	case *sip.Response:
 		if m.StatusCode < 100 || m.StatusCode > 699 {
 			return nil, bad(400, "Bad Status Code")
@@ -212,12 +213,19 @@ func checkRequest(r *sip.Request) error {
 			return bad(400, "No From Tag")
 		}
 	}
+	return nil
+}
+
+// errExtension refuses what requires an extension that the box does not know. It comes with the message, which can be read.
+var errExtension = bad(420, "Bad Extension")
+
+func checkRequire(r *sip.Request) error {
 	if r.Method == sip.ACK || r.Method == sip.CANCEL {
 		return nil // Require means nothing there (RFC 3261 §8.2.2.3)
 	}
 	for _, h := range r.GetHeaders("require") {
 		if len(unsupported(h.Value())) > 0 {
-			return bad(420, "Bad Extension")
+			return errExtension
 		}
 	}
 	return nil

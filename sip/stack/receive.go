@@ -14,7 +14,7 @@ func (c *Conn) receive(raw []byte) bool {
 	if c.s.o.Trace != nil {
 		c.s.o.Trace(c, false, raw)
 	}
-	m, err := contain(parse, raw)
+	m, err := c.indulge(contain(parse, raw))
 	if err != nil {
 		c.s.counters.Malformed.Add(1)
 		if b, ok := err.(*malformed); ok {
@@ -23,6 +23,20 @@ func (c *Conn) receive(raw []byte) bool {
 		return c.allow(time.Now()) // garbage counts against the rate; a stream of it ends the connection
 	}
 	return c.handle(m, len(raw))
+}
+
+// indulge takes an urgent INVITE outside of a dialog that requires an extension: help is not refused for what the box does
+// not know. Any other message that could not be read stays so.
+func (c *Conn) indulge(m sip.Message, err error) (sip.Message, error) {
+	if err == errExtension {
+		if r, ok := m.(*sip.Request); ok && r.Method == sip.INVITE && !r.To().Params.Has("tag") && c.isUrgent(r) {
+			return m, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // handle takes one parsed message, of size bytes; false ends the connection.

@@ -198,3 +198,29 @@ func TestSpareBeyondTheAcceptRate(t *testing.T) {
 		t.Errorf("%d handshakes of one source", n)
 	}
 }
+
+// TestUrgentRequiresAnything: a call for help is not refused for an extension that the box does not know; what else requires
+// one is.
+func TestUrgentRequiresAnything(t *testing.T) {
+	o := urgentOptions(Limits{})
+	o.OnRequest = func(tx *ServerTx) { tx.Reply(486, "Busy Here") }
+	b := start(t, o)
+	p := b.dial()
+	help := func(r string) string { return strings.Replace(r, " sip:box.test ", " sip:help@box.test ", 1) }
+	odd := "Require: 100rel, nobody-knows-this"
+	for name, c := range map[string]struct {
+		request string
+		want    int
+	}{
+		"help":                 {help(request("INVITE", odd)), 486},
+		"somebody else":        {request("INVITE", odd), 420},
+		"no call":              {help(request("OPTIONS", odd)), 420},
+		"within a dialog":      {strings.Replace(help(request("INVITE", odd)), "To: <sip:201@box.test>", "To: <sip:201@box.test>;tag=x", 1), 420},
+		"help, and unreadable": {help(request("INVITE", odd, "CSeq: 2 INVITE")), 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.send(c.request)
+			p.response(c.want)
+		})
+	}
+}
