@@ -83,6 +83,7 @@ type Call struct {
 	reliable  reliable          // provisional responses to the caller that want a PRACK
 	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
 	ended     bool
+	awaits    *timer // what may still come after the end
 
 	began, answeredAt time.Time
 	cause             string
@@ -102,6 +103,7 @@ func (c *Call) live(begin func()) {
 	defer c.agent.wg.Done()
 	defer c.drain()
 	defer c.agent.remove(c)
+	defer func() { c.awaits.stop() }() // else it would hold what the call has in memory
 	c.guard(begin)
 	var events <-chan MediaEvent
 	for !c.finished() {

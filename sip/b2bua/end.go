@@ -82,7 +82,7 @@ func (c *Call) end() {
 		c.media.Close()
 	}
 	// What still may come (the 487s, a late 2xx) is waited for, not for ever.
-	c.after(2*c.agent.o.Stack.Timers().B, func() {
+	c.awaits = c.after(2*c.agent.o.Stack.Timers().B, func() {
 		for _, l := range c.branches {
 			l.pending = false
 		}
