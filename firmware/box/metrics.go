@@ -114,6 +114,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	total("sip_foreign", "Datagrams and connections without TLS that no device of the site document sent.", sc.Foreign.Load())
 	total("sip_requests", "SIP requests received.", sc.Requests.Load())
 	total("sip_malformed", "Messages refused as malformed.", sc.Malformed.Load())
+	total("sip_faults", "Messages that a fault of the program has cost.", sc.Faults.Load())
 	total("sip_slow_messages", "Messages that were not complete in time.", sc.SlowMessages.Load())
 	total("sip_stray_responses", "Responses to no request of ours.", sc.StrayResponses.Load())
 	total("sip_overflows", "Connections closed because memory for strangers or a queue was full.", sc.Overflows.Load())

@@ -134,18 +134,27 @@ func (t *ClientTx) sendCancel() {
 
 // receive handles one response.
 func (t *ClientTx) receive(res *sip.Response) {
+	over, news := t.take(res)
+	if over {
+		t.end()
+	}
+	if news {
+		t.on(res, nil)
+	}
+}
+
+// take tells whether the response ends the transaction, and whether its owner is to hear of it.
+func (t *ClientTx) take(res *sip.Response) (over, news bool) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.done {
-		t.mu.Unlock()
-		return
+		return false, false
 	}
 	invite := t.req.Method == sip.INVITE
-	over := false
 	switch {
 	case res.StatusCode < 200:
 		if t.final {
-			t.mu.Unlock()
-			return
+			return false, false
 		}
 		t.provisional = true
 		t.waits(invite)
@@ -155,32 +164,28 @@ func (t *ClientTx) receive(res *sip.Response) {
 		if t.wantCancel {
 			t.sendCancel()
 		}
+		return false, true
 	case invite && res.StatusCode < 300:
 		if !t.final {
 			t.timer.Reset(t.conn.s.o.Timers.B) // Accepted state: timer M
 		}
 		t.final = true
 		t.again.stop()
-	default:
-		t.again.stop()
-		if invite {
-			t.conn.Write(ackFor(t.req, res))
-		}
-		if t.final { // a refusal after a 2xx of another branch: acknowledged, else ignored
-			t.mu.Unlock()
-			return
-		}
-		t.final, over = true, true
-		if invite && t.conn.over == UDP { // timer D: the refusal may come again, for its ACK was lost
-			over = false
-			t.timer.Reset(t.conn.s.o.Timers.B)
-		}
+		return false, true
 	}
-	t.mu.Unlock()
-	if over {
-		t.end()
+	t.again.stop()
+	if invite {
+		t.conn.Write(ackFor(t.req, res))
 	}
-	t.on(res, nil)
+	if t.final { // a refusal after a 2xx of another branch: acknowledged, else ignored
+		return false, false
+	}
+	t.final = true
+	if invite && t.conn.over == UDP { // timer D: the refusal may come again, for its ACK was lost
+		t.timer.Reset(t.conn.s.o.Timers.B)
+		return false, true
+	}
+	return true, true
 }
 
 func (t *ClientTx) timeout() { t.fail(ErrTimeout) }

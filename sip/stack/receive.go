@@ -40,7 +40,8 @@ func (c *Conn) indulge(m sip.Message, err error) (sip.Message, error) {
 }
 
 // handle takes one parsed message, of size bytes; false ends the connection.
-func (c *Conn) handle(m sip.Message, size int) bool {
+func (c *Conn) handle(m sip.Message, size int) (more bool) {
+	defer c.contained(&more)
 	switch m := m.(type) {
 	case *sip.Response:
 		c.s.counters.Responses.Add(1)
@@ -118,15 +119,20 @@ func (c *Conn) request(r *sip.Request, size int) bool {
 		return true
 	}
 	if tag, _ := r.To().Params.Get("tag"); tag != "" && r.Method != sip.REGISTER {
-		c.s.o.OnRequest(t) // within a dialog order counts (RFC 3261 §12.2.2): the handler only passes it on
+		c.serve(t) // within a dialog order counts (RFC 3261 §12.2.2): the handler only passes it on
 		return true
 	}
 	c.s.wg.Add(1)
 	go func() {
 		defer c.s.wg.Done()
-		c.s.o.OnRequest(t)
+		c.serve(t)
 	}()
 	return true
+}
+
+func (c *Conn) serve(t *ServerTx) {
+	defer t.contained()
+	c.s.o.OnRequest(t)
 }
 
 // cancelRequest answers a CANCEL (RFC 3261 §9.2): 200 when its INVITE is open here, on this very connection, else 481.

@@ -163,7 +163,7 @@ type Stack struct {
 
 	secret   [32]byte // of tagOf
 	counters Counters
-	logged   [3]atomic.Int64 // when an event was last logged, Unix nanoseconds
+	logged   [4]atomic.Int64 // when an event was last logged, Unix nanoseconds
 	held     atomic.Int64    // bytes of unfinished messages, of output queues and of server transactions on UDP
 	wg       sync.WaitGroup  // read loops, handlers, writers
 	closing  atomic.Bool
@@ -174,6 +174,7 @@ type Counters struct {
 	Accepted, RefusedConns, HandshakeFailures, Unauthorized atomic.Uint64
 	Requests, Responses, Malformed, RateLimited, Overflows  atomic.Uint64
 	StrayResponses, SlowMessages                            atomic.Uint64
+	Faults                                                  atomic.Uint64 // messages that a fault of the program has cost
 	Foreign                                                 atomic.Uint64 // datagrams and plain connections of addresses that the site does not name
 }
 
@@ -200,6 +201,7 @@ const (
 	handshakeFailed = iota
 	unauthorized
 	framingLost
+	faulted
 )
 
 // quiet tells whether the event may be logged: once a second, since a flood must not fill the log. The counters hold the
