@@ -193,3 +193,17 @@ func TestReachBeforeRun(t *testing.T) {
 		t.Error("the flow is not found")
 	}
 }
+
+// A flow may end between its making and its entry among the connections: another one needs its place, or the device leaves the document
+// just then. It must not stay there.
+func TestAFlowThatEndsAtOnceIsNotKept(t *testing.T) {
+	ethered(t, Options{}, func(t *testing.T, s *Stack, e *ether) {
+		at := netip.MustParseAddrPort(gatewayAt)
+		c := s.makeConn(Access, wire{d: &s.plain.datagrams, to: at}, UDP, at, etherBox, new(meter), nil)
+		c.Close()
+		s.start(c)
+		if n := len(s.Conns()); n != 0 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}

@@ -344,11 +344,14 @@ func (s *Stack) start(c *Conn) bool {
 		c.raw.Close()
 		return false
 	}
-	s.conns[c.flow] = c
 	if c.over == UDP {
+		if !c.Closed() { // it may have had to make room already, or its device has left the document
+			s.conns[c.flow] = c
+		}
 		s.mu.Unlock()
 		return true
 	}
+	s.conns[c.flow] = c
 	s.wg.Add(1)
 	s.mu.Unlock()
 	go func() {
