@@ -158,11 +158,13 @@ func (t *ClientTx) take(res *sip.Response) (over, news bool) {
 		}
 		t.provisional = true
 		t.waits(invite)
-		if invite && !t.wantCancel {
-			t.timer.Stop() // timer B ends with the first provisional response; how long it may ring is the caller's
-		}
-		if t.wantCancel {
+		switch tag, _ := t.req.To().Params.Get("tag"); {
+		case t.wantCancel:
 			t.sendCancel()
+		case invite && tag != "":
+			t.timer.Reset(2 * t.conn.s.o.Timers.B) // nobody has to pick up in a dialog: without an answer it is not waited for in vain
+		case invite:
+			t.timer.Stop() // timer B ends with the first provisional response; how long it may ring is the caller's
 		}
 		return false, true
 	case invite && res.StatusCode < 300:

@@ -38,6 +38,12 @@ func (h *heard) on(res *sip.Response, err error) {
 	h.statuses = append(h.statuses, res.StatusCode)
 }
 
+func (h *heard) failed() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
 // Timers A, B, E and F: when a request that nobody answers is sent again (RFC 3261 §17.1.1.2, §17.1.2.2).
 func TestRepeatUnanswered(t *testing.T) {
 	for _, c := range []struct {
@@ -64,6 +70,34 @@ func TestRepeatUnanswered(t *testing.T) {
 			}
 			if u := s.Usage(); u.ClientTxs != 0 {
 				t.Errorf("%d transactions left", u.ClientTxs)
+			}
+		})
+	}
+}
+
+// What a peer has promised to answer is waited for as long as a person may take to pick up, but not in a dialog: there nobody has to, and
+// a transaction that is never answered would stay as long as the connection.
+func TestPromisedAnswer(t *testing.T) {
+	for tag, left := range map[string]int{"": 1, "there": 0} {
+		ethered(t, Options{}, func(t *testing.T, s *Stack, e *ether) {
+			var h heard
+			req := toDevice(sip.INVITE)
+			if tag != "" {
+				req.To().Params.Add("tag", tag)
+			}
+			c := s.Reach(netip.MustParseAddrPort(gatewayAt))
+			c.SetAuthenticated()
+			if _, err := c.Send(req, h.on); err != nil {
+				t.Fatal(err)
+			}
+			e.put(gatewayAt, answered(e.take()[0].text, 100))
+			time.Sleep(40 * time.Second)
+			if u := s.Usage(); u.ClientTxs != 1 || h.failed() != nil {
+				t.Errorf("tag %q: %d transactions after 40 s, told %v", tag, u.ClientTxs, h.failed())
+			}
+			time.Sleep(time.Hour)
+			if u := s.Usage(); u.ClientTxs != left || errors.Is(h.failed(), ErrTimeout) != (left == 0) {
+				t.Errorf("tag %q: %d transactions after an hour, told %v", tag, u.ClientTxs, h.failed())
 			}
 		})
 	}
