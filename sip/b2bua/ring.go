@@ -204,8 +204,12 @@ func (r *ring) deliver(in any) bool {
 	if r.over {
 		return false
 	}
-	r.inbox <- in // never full: a handful of phones
-	return true
+	select {
+	case r.inbox <- in:
+		return true
+	case <-r.done: // it was full, and hangUpAll waits for the lock
+		return false
+	}
 }
 
 // nextTrunk asks for a connection to the next trunk that there is.

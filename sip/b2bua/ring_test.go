@@ -3,6 +3,7 @@ package b2bua
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -182,5 +183,23 @@ func TestRingOutside(t *testing.T) {
 	err := w.agent.Ring(t.Context(), RingOrder{ID: "2", Outside: "+13125550199", Prompt: EmergencyNotice, RingFor: deadline}, func(RingEvent) {})
 	if !errors.Is(err, ErrNotTaken) {
 		t.Errorf("without a trunk: %v", err)
+	}
+}
+
+// TestRingFlooded: a phone that says without end that it rings does not hold up the end of a call of the box's own, nor its connection.
+func TestRingFlooded(t *testing.T) {
+	r := &ring{Call: &Call{inbox: make(chan any, 1), done: make(chan struct{})}}
+	if !r.deliver(gotResponse{}) {
+		t.Fatal("there was room")
+	}
+	told := make(chan bool)
+	go func() { told <- r.deliver(gotResponse{}) }()
+	for r.mu.TryLock() { // until it waits for room
+		r.mu.Unlock()
+		runtime.Gosched()
+	}
+	close(r.done)
+	if within(t, told, "the connection") {
+		t.Error("delivered to nobody")
 	}
 }
