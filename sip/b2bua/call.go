@@ -52,6 +52,7 @@ type Call struct {
 	legs      []*leg    // every leg that there ever was, the first caller first
 	moving    *transfer // in Transferring and Waiting: who goes and who stays
 	transfers int       // so far
+	takers    int       // phones that wanted to take part so far
 	asking    int       // replies that other calls still owe
 	early     *leg      // the branch whose early media the caller hears
 

@@ -39,6 +39,28 @@ func TestPickup(t *testing.T) {
 	w.ended() // of the last: nobody's number
 }
 
+// TestPickupAgainAndAgain: each try leaves a leg in the record, so there is an end to them.
+func TestPickupAgainAndAgain(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b, x := w.phone("1001"), w.phone("1002"), w.phone("1003")
+	o := a.call("1002", pcmu, ev8)
+	in := b.incoming(sip.INVITE)
+	in.Reply(180, "Ringing")
+	o.wait(180)
+	for n := range maxTakers {
+		if n%8 == 0 {
+			x = w.phone("1003") // each connection has a rate of its own
+		}
+		x.call("*81002", sdp.Codec{Type: 18, Name: sdp.G729, Clock: 8000, Channels: 1}).wait(488)
+	}
+	x.call("*81002", pcmu).wait(403)
+	in.Reply(486, "Busy Here")
+	o.wait(486)
+	if n := len(w.ended().Legs); n != 2+maxTakers {
+		t.Errorf("%d legs", n)
+	}
+}
+
 // TestPickupByReplaces: early-only fits a dialog that rings.
 func TestPickupByReplaces(t *testing.T) {
 	w := newWorld(t, nil)
@@ -76,11 +98,11 @@ func TestPark(t *testing.T) {
 	if s := w.agent.Calls()[0].State; s != "waiting" {
 		t.Errorf("state %s", s)
 	}
+	callee.within(sip.UPDATE, nil).wait(200) // it may refresh; and what the call did before is done now
 	_, legs := w.media.last()
 	if !slices.Equal(legs[1].plays, []Prompt{HoldMusic}) || !legs[1].stream.ToPeer || !legs[0].closed {
 		t.Errorf("the parked party hears %v, %+v", legs[1].plays, legs[1].stream)
 	}
-	callee.within(sip.UPDATE, nil).wait(200) // it may refresh
 	callee.within(sip.INVITE, directed(sdp.SendRecv, pcmu, ev8)).wait(200)
 	callee.ackChange()
 	callee.within(sip.UPDATE, nil).wait(200)

@@ -21,10 +21,15 @@ type take struct {
 
 // taken decides whether the phone may, and starts it.
 func (c *Call) taken(t take) {
-	if r := c.mayTake(t); r.status != 0 {
+	r := c.mayTake(t)
+	if r.status == 0 && c.takers == maxTakers {
+		r = refusal{status: 403, reason: "Too Many Tries"}
+	}
+	if r.status != 0 {
 		t.tx.Reply(r.status, r.reason)
 		return
 	}
+	c.takers++
 	n, r := c.taker(t)
 	switch {
 	case r.status != 0:
@@ -90,6 +95,9 @@ func (c *Call) mayTake(t take) refusal {
 	}
 	return refusal{}
 }
+
+// maxTakers bounds how often phones try to take part in one call: each leaves a leg, which is in the call's record.
+const maxTakers = 32
 
 // taker makes the phone's leg out of its INVITE.
 func (c *Call) taker(t take) (*leg, refusal) {
