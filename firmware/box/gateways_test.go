@@ -16,6 +16,7 @@ import (
 	"holdfast/sip/registrar"
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
+	"holdfast/sip/trace"
 )
 
 // taken is a network where nothing can be opened for UDP.
@@ -152,4 +153,14 @@ func TestGatewayAlarm(t *testing.T) {
 		}
 		return err != nil
 	})
+}
+
+// TestGatewayInTheTrace: a gateway's messages are marked as what they are, datagrams.
+func TestGatewayInTheTrace(t *testing.T) {
+	b := lift(t, loopback{}, stack.Options{})
+	b.trace = trace.New(trace.Options{})
+	b.tracer()(b.stack.Reach(netip.MustParseAddrPort("127.0.0.7:5062")), true, []byte("INVITE sip:h SIP/2.0\r\nCall-ID: lift\r\n\r\n"))
+	if list := b.trace.Call("lift"); len(list) != 1 || !list[0].UDP || !list[0].Out {
+		t.Errorf("%+v", list)
+	}
 }

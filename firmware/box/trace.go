@@ -36,7 +36,8 @@ func (b *Box) tracer() func(*stack.Conn, bool, []byte) {
 		return nil
 	}
 	return func(c *stack.Conn, out bool, msg []byte) {
-		b.trace.Add(trace.Message{At: time.Now(), Side: c.Side().String(), Out: out, Local: c.Local(), Remote: c.Remote(), Flow: c.Flow(), Data: msg})
+		b.trace.Add(trace.Message{At: time.Now(), Side: c.Side().String(), Out: out, UDP: c.Over() == stack.UDP, Local: c.Local(), Remote: c.Remote(),
+			Flow: c.Flow(), Data: msg})
 	}
 }
 

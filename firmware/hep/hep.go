@@ -73,6 +73,7 @@ const (
 const (
 	familyIPv4 = 2
 	overTCP    = 6 // what it was on the wire, TLS taken off
+	overUDP    = 17
 	typeSIP    = 1
 	// longest payload: the packet has 16 bits for its length, and UDP takes no more than 65,507 bytes.
 	longest = 65000
@@ -97,7 +98,11 @@ func encode(m trace.Message, id uint32, node string) []byte {
 	number := func(kind uint16, v uint32) { chunk(kind, binary.BigEndian.AppendUint32(nil, v)...) }
 	port := func(kind uint16, v uint16) { chunk(kind, binary.BigEndian.AppendUint16(nil, v)...) }
 	chunk(chunkFamily, familyIPv4)
-	chunk(chunkProtocol, overTCP)
+	over := byte(overTCP)
+	if m.UDP {
+		over = overUDP
+	}
+	chunk(chunkProtocol, over)
 	address := func(kind uint16, a netip.Addr) { // the box speaks IPv4 only
 		if a = a.Unmap(); a.Is4() {
 			chunk(kind, a.AsSlice()...)

@@ -38,6 +38,8 @@ func decode(t *testing.T, b []byte) map[uint16][]byte {
 func TestEncode(t *testing.T) {
 	for _, out := range []bool{false, true} {
 		m := message(out)
+		m.UDP = out
+		over := map[bool]byte{false: 6, true: 17}[m.UDP]
 		c := decode(t, encode(m, 2001, "branch-7"))
 		src, dst := chunkSource, chunkDestination
 		srcPort, dstPort := chunkSourcePort, chunkDestPort
@@ -45,7 +47,7 @@ func TestEncode(t *testing.T) {
 			src, dst, srcPort, dstPort = dst, src, dstPort, srcPort
 		}
 		for kind, want := range map[uint16][]byte{
-			chunkFamily: {2}, chunkProtocol: {6}, uint16(src): {10, 0, 0, 31}, uint16(dst): {10, 0, 0, 5}, uint16(srcPort): {40000 >> 8, 40000 & 255}, uint16(dstPort): {5061 >> 8, 5061 & 255},
+			chunkFamily: {2}, chunkProtocol: {over}, uint16(src): {10, 0, 0, 31}, uint16(dst): {10, 0, 0, 5}, uint16(srcPort): {40000 >> 8, 40000 & 255}, uint16(dstPort): {5061 >> 8, 5061 & 255},
 			chunkSeconds: {0x69, 0xa4, 0x2a, 0x40}, chunkMicros: {0, 1, 0xe2, 0x40}, chunkPayloadType: {1}, chunkCaptureID: {0, 0, 7, 0xd1}, chunkPayload: m.Data, chunkCorrelation: []byte("7-abc"), chunkNode: []byte("branch-7"),
 		} {
 			if !bytes.Equal(c[kind], want) {

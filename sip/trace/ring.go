@@ -19,7 +19,7 @@ type ring struct {
 type entry struct {
 	at            time.Time
 	side          string
-	out           bool
+	out, udp      bool
 	local, remote netip.AddrPort
 	flow          uint64
 	id            uint64 // hash of the Call-ID

@@ -13,6 +13,7 @@ type Message struct {
 	At     time.Time
 	Side   string         // of the box: access or trunk
 	Out    bool           // the box sent it
+	UDP    bool           // a datagram: else it came or went by TLS or TCP
 	Local  netip.AddrPort // the box's address
 	Remote netip.AddrPort
 	Flow   uint64 // the connection's number
@@ -77,7 +78,7 @@ func (l *Log) Add(m Message) {
 	if chatter(l.work) {
 		r = &l.rest
 	}
-	r.add(entry{at: m.At, side: m.Side, out: m.Out, local: m.Local, remote: m.Remote, flow: m.Flow, id: maphash.Bytes(l.seed, id)}, l.work)
+	r.add(entry{at: m.At, side: m.Side, out: m.Out, udp: m.UDP, local: m.Local, remote: m.Remote, flow: m.Flow, id: maphash.Bytes(l.seed, id)}, l.work)
 	if l.tap != nil {
 		l.tap(m)
 	}
@@ -146,5 +147,5 @@ func (l *Log) Stats() Stats {
 
 // message is a copy that outlives the ring.
 func (e entry) message(data []byte) Message {
-	return Message{At: e.at, Side: e.side, Out: e.out, Local: e.local, Remote: e.remote, Flow: e.flow, Data: bytes.Clone(data)}
+	return Message{At: e.at, Side: e.side, Out: e.out, UDP: e.udp, Local: e.local, Remote: e.remote, Flow: e.flow, Data: bytes.Clone(data)}
 }
