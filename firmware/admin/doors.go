@@ -12,11 +12,11 @@ import (
 // ipFreeBind lets the page be there before its address is: a cable that is plugged in late (ip(7), IP_FREEBIND).
 const ipFreeBind = 15
 
-// How many connections there may be, together and from one address: idle strangers must not shut out the rest.
-const (
-	mostConns      = 768
-	mostConnsOfOne = 48
-)
+// Connections is how many there may be together.
+const Connections = 768
+
+// mostConnsOfOne is how many there may be from one address: idle strangers must not shut out the rest.
+const mostConnsOfOne = 48
 
 // doors counts the connections of all listeners.
 type doors struct {
@@ -63,7 +63,7 @@ func (l *door) Accept() (net.Conn, error) {
 func (d *doors) enter(from netip.Addr) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.all >= mostConns || d.bySrc[from] >= mostConnsOfOne {
+	if d.all >= Connections || d.bySrc[from] >= mostConnsOfOne {
 		return false
 	}
 	d.all++

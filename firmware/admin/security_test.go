@@ -345,7 +345,7 @@ func TestDoors(t *testing.T) {
 	for d.enter(b) {
 		b = b.Next()
 	}
-	if d.all > mostConns {
+	if d.all > Connections {
 		t.Errorf("%d connections", d.all)
 	}
 	// A real one, closed at once and then taken.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"holdfast/firmware/admin"
 	"holdfast/firmware/config"
 	"holdfast/sip/stack"
 )
@@ -20,15 +21,19 @@ type budget struct {
 }
 
 const (
-	ownFiles     = 160 // files, sockets of control and metrics, epoll; connections to trunks, and webhooks
-	trunkSockets = stack.TrunkConnections + stack.Spare
-	leastPhones  = 16
+	ownFiles       = 160 // files, sockets of control and metrics, epoll; connections to trunks, and webhooks
+	trunkSockets   = stack.TrunkConnections + stack.Spare
+	gatewaySockets = stack.PlainConnections + stack.Spare
+	fixed          = ownFiles + trunkSockets + gatewaySockets + admin.Connections + stack.Spare
+	leastPhones    = 16
 )
 
-// share shares out limit descriptors; of pairs of media ports each takes two.
+// share shares out limit descriptors; of pairs of media ports each takes two. Where the limit is very low, phones and calls have half of
+// it all the same: what others may take is seldom taken.
 func share(limit uint64, phones, pairs, reserved int) budget {
 	b := budget{connections: phones, reserved: reserved}
-	rest := int64(min(limit, 1<<30)) - ownFiles - trunkSockets - stack.Spare - 2*int64(reserved)
+	limit = min(limit, 1<<30)
+	rest := max(int64(limit)-fixed, int64(limit/2)) - 2*int64(reserved)
 	ordinary := int64(pairs - reserved)
 	if int64(phones)+2*ordinary <= rest {
 		return b
@@ -38,7 +43,7 @@ func share(limit uint64, phones, pairs, reserved int) budget {
 	b.reserved = pairs - int(fit)
 	b.connections = int(max(leastPhones, min(int64(phones), rest-2*fit)))
 	b.short = fmt.Sprintf("the limit of %d open files is too low for the settings: at most %d phones and %d ordinary calls at once; "+
-		"raise it (ulimit -n) to %d", limit, b.connections, fit/2, int64(limit)-rest+int64(phones)+2*ordinary)
+		"raise it (ulimit -n) to %d", limit, b.connections, fit/2, fixed+2*int64(reserved)+int64(phones)+2*ordinary)
 	return b
 }
 

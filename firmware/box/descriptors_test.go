@@ -3,8 +3,6 @@ package box
 import (
 	"strings"
 	"testing"
-
-	"holdfast/sip/stack"
 )
 
 func TestShareOfDescriptors(t *testing.T) {
@@ -14,7 +12,7 @@ func TestShareOfDescriptors(t *testing.T) {
 		want              budget
 	}{
 		"plenty":            {1 << 20, 12000, 5000, 16, budget{connections: 12000, reserved: 16}},
-		"as many as needed": {ownFiles + trunkSockets + stack.Spare + 2*16 + 500 + 2*84, 500, 100, 16, budget{connections: 500, reserved: 16}},
+		"as many as needed": {fixed + 2*16 + 500 + 2*84, 500, 100, 16, budget{connections: 500, reserved: 16}},
 	} {
 		if got := share(c.limit, c.phones, c.pairs, c.of); got != c.want {
 			t.Errorf("%s: %+v", name, got)
@@ -22,8 +20,8 @@ func TestShareOfDescriptors(t *testing.T) {
 	}
 	for limit := uint64(0); limit < 20000; limit += 37 {
 		b := share(limit, 12000, 5000, 16)
-		used := b.connections + 2*(5000-b.reserved) + 2*16 + ownFiles + trunkSockets + stack.Spare
-		if limit > 1200 && used > int(limit) || b.connections < leastPhones || b.reserved < 16 || b.reserved > 5000 {
+		used := b.connections + 2*(5000-b.reserved) + 2*16 + fixed
+		if limit > 2*fixed && used > int(limit) || b.connections < leastPhones || b.reserved < 16 || b.reserved > 5000 {
 			t.Fatalf("of %d: %+v", limit, b)
 		}
 		if !strings.Contains(b.short, "raise it") {
