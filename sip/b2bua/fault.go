@@ -114,7 +114,7 @@ func (a *Agent) contain(tx *stack.ServerTx, begun *bool) {
 		return
 	}
 	st, q := a.o.Site(), route.Query{Scheme: "sip", Target: wanted(tx.Request())}
-	if _, _, help := route.Recognise(st, q.Target); !help || !a.strangers.allow(originOf(tx.Conn()), time.Now()) {
+	if _, _, help := route.Recognise(st, q.Target); !help || !a.strangers.allow(originOf(tx, st), time.Now()) {
 		return
 	}
 	if d := route.Decide(st, route.Policy{}, a.view(), q); d.Kind == route.Emergency {

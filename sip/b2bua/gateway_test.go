@@ -367,3 +367,23 @@ func TestGatewayNameBorrowed(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownLinesOfAGateway: while a gateway has not registered, one of its lines that calls for help again and again leaves the others
+// their calls.
+func TestUnknownLinesOfAGateway(t *testing.T) {
+	w := newWorld(t, elevator("udp"))
+	w.agent.o.Known = func(*stack.ServerTx) (*site.User, bool) { return nil, false }
+	w.agent.strangers.seen = map[origin]stranger{{addr: gatewayAt, line: "u1002"}: {1000, time.Now()}}
+	gw, sbc := w.gateway("1002", false, false), w.sbc("sbc1")
+	help := func(from string) *outgoing { return gw.send(gw.request(sip.INVITE, from, "911", plain(4200))) }
+	help("1002").wait(503)
+	for _, line := range []string{"1003", "nobody"} {
+		o := help(line)
+		sbc.answer(sbc.incoming(sip.INVITE))
+		o.up(nil)
+		sbc.acked()
+		o.within(sip.BYE, nil).wait(200)
+		sbc.bye()
+		w.ended()
+	}
+}

@@ -95,7 +95,7 @@ func (a *Agent) caller(tx *stack.ServerTx, help bool) (*site.User, bool) {
 			}
 		}
 	}
-	if !a.strangers.allow(originOf(tx.Conn()), time.Now()) {
+	if !a.strangers.allow(originOf(tx, a.o.Site()), time.Now()) {
 		a.log.Warn("a stranger dials for help too often", "source", tx.Conn().Remote().String())
 		tx.Reply(503, "Service Unavailable")
 		return nil, false

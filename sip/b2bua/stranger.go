@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
 
@@ -22,11 +23,20 @@ type origin struct {
 	line string
 }
 
-// originOf is a phone's connection; a gateway without TLS has none for each of its lines.
-func originOf(c *stack.Conn) origin {
-	o := origin{addr: c.Remote().Addr()}
-	if c.Over() == stack.TLS {
-		o.flow = c.Flow()
+// originOf is a phone's connection. A gateway without TLS has none for each of its lines: there it is the user of the site that the
+// request claims to be from, so that one line that calls again and again leaves the others their calls.
+func originOf(tx *stack.ServerTx, st *site.Site) origin {
+	o := origin{addr: tx.Conn().Remote().Addr()}
+	name := tx.Request().From().Address.User
+	switch u, ok := st.UserByUsername(name); {
+	case tx.Conn().Over() == stack.TLS:
+		o.flow = tx.Conn().Flow()
+	case ok:
+		o.line = u.ID
+	default:
+		if u, ok = st.Lookup(name); ok {
+			o.line = u.ID
+		}
 	}
 	return o
 }
