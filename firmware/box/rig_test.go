@@ -61,11 +61,12 @@ type rig struct {
 	calls     *b2bua.Agent
 	sbc       *rigSBCServer
 
-	mu      sync.Mutex
-	invites []weak.Pointer[stack.ServerTx] // alive as long as anything remembers the call
-	records int
-	dialogs []overheard
-	help    []b2bua.EmergencyEvent
+	mu       sync.Mutex
+	invites  []weak.Pointer[stack.ServerTx] // alive as long as anything remembers the call
+	records  int
+	recorded map[string]bool // by call
+	dialogs  []overheard
+	help     []b2bua.EmergencyEvent
 }
 
 // rigNet is where phones, SBC and box meet.
@@ -128,7 +129,7 @@ type rigOptions struct {
 
 func newRig(t testing.TB, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, net: o.net}
+	r := &rig{t: t, net: o.net, recorded: map[string]bool{}}
 	must := func(err error) {
 		if err != nil {
 			t.Helper()
@@ -186,10 +187,14 @@ func newRig(t testing.TB, o rigOptions) *rig {
 			r.help = append(r.help, e)
 		},
 		Bindings: func(id string) []registrar.Binding { return r.registrar.Bindings(time.Now(), id) },
-		OnEnd: func(b2bua.Record) {
+		OnEnd: func(rec b2bua.Record) {
 			r.mu.Lock()
+			defer r.mu.Unlock()
 			r.records++
-			r.mu.Unlock()
+			if r.recorded[rec.ID] {
+				t.Errorf("call %s has two records", rec.ID)
+			}
+			r.recorded[rec.ID] = true
 		}})
 	phones := &tls.Config{Certificates: []tls.Certificate{boxCert}}
 	must(r.stack.Listen(stack.Access, netip.AddrPortFrom(rigPhones, 0), phones))

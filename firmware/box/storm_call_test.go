@@ -500,6 +500,8 @@ func (w *worker) forge(e *end, d *raw.Dialog) {
 	y.From = "<sip:x@y>;tag=guess"
 	e.write(y.Request("BYE", nil))
 	w.rest(pause)
+	e.write(d.Request("OPTIONS", nil)) // from here on 0 is too low
+	w.rest(pause)
 	z := *d
 	z.Seq = -1
 	e.write(z.Request("BYE", nil)) // CSeq 0

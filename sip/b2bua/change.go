@@ -29,11 +29,12 @@ func (c *Call) other(l *leg) *leg {
 // request handles a request within a dialog.
 func (c *Call) request(l *leg, tx *stack.ServerTx) {
 	req := tx.Request()
-	if req.CSeq().SeqNo <= l.dlg.remoteSeq { // RFC 3261 §12.2.2
+	seq := uint64(req.CSeq().SeqNo)
+	if seq < l.dlg.nextSeq { // RFC 3261 §12.2.2
 		tx.Reply(500, "CSeq Out of Order")
 		return
 	}
-	l.dlg.remoteSeq = req.CSeq().SeqNo
+	l.dlg.nextSeq = seq + 1
 	c.heardOf(l)
 	if tx.Conn() != l.conn {
 		l.use(tx.Conn()) // the phone is back on a new connection

@@ -170,3 +170,22 @@ func TestSilence(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstNumber: a callee's first request may have any number, also 0 (RFC 3261 §12.2.1.1); after that they grow.
+func TestFirstNumber(t *testing.T) {
+	w := newWorld(t, nil)
+	caller, callee := established(w)
+	numbered := func(o *outgoing, m sip.RequestMethod, seq uint32) *outgoing {
+		req := o.dlg.numbered(m, seq, o.u.conn)
+		req.SetBody(nil)
+		return o.u.send(req)
+	}
+	numbered(callee, sip.OPTIONS, 0).wait(200)
+	numbered(callee, sip.OPTIONS, 0).wait(500)
+	numbered(callee, sip.OPTIONS, 7).wait(200)
+	numbered(callee, sip.BYE, 6).wait(500)
+	numbered(caller, sip.BYE, 1).wait(500) // its INVITE's
+	numbered(callee, sip.BYE, 8).wait(200)
+	caller.u.bye()
+	w.ended()
+}

@@ -11,14 +11,14 @@ import (
 
 // dialog is one leg's dialog state (RFC 3261 §12), seen from the box. Nothing in it comes from the other leg.
 type dialog struct {
-	callID    string
-	local     party // From of the box's requests
-	remote    party // To of the box's requests
-	target    sip.Uri
-	routes    []sip.Uri
-	localSeq  uint32
-	remoteSeq uint32
-	contact   sip.Uri
+	callID   string
+	local    party // From of the box's requests
+	remote   party // To of the box's requests
+	target   sip.Uri
+	routes   []sip.Uri
+	localSeq uint32
+	nextSeq  uint64 // the least number of the peer's next request; it may begin with any, 0 too (§12.2.1.1)
+	contact  sip.Uri
 }
 
 // party is a name, an address and a tag.
@@ -110,11 +110,11 @@ func dialogFrom(tx *stack.ServerTx) dialog {
 	req := tx.Request()
 	tag, _ := req.From().Params.Get("tag")
 	d := dialog{
-		callID:    req.CallID().Value(),
-		local:     party{name: req.To().DisplayName, uri: *req.To().Address.Clone(), tag: tx.Tag()},
-		remote:    party{name: req.From().DisplayName, uri: *req.From().Address.Clone(), tag: tag},
-		remoteSeq: req.CSeq().SeqNo,
-		contact:   contactFor(tx.Conn()),
+		callID:  req.CallID().Value(),
+		local:   party{name: req.To().DisplayName, uri: *req.To().Address.Clone(), tag: tx.Tag()},
+		remote:  party{name: req.From().DisplayName, uri: *req.From().Address.Clone(), tag: tag},
+		nextSeq: uint64(req.CSeq().SeqNo) + 1,
+		contact: contactFor(tx.Conn()),
 	}
 	d.target = d.remote.uri // of a peer without a usable Contact
 	d.retarget(req.Contact())
