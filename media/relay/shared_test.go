@@ -106,6 +106,10 @@ func TestSharedKeysPassReports(t *testing.T) {
 	}})
 	read(t, c.a.ctl)
 	eventually(t, "learnt from reports", func() bool { st := c.lb.Stats(); return st.PeerLost == 0.25 && st.RTT > 0 })
+	c.b.stream.ToPeer = false
+	set(t, c.lb, c.b.stream)
+	c.a.report(c.a.ctl, rtcpPortOf(c.la), &rtcp.ReceiverReport{SSRC: c.a.ssrc})
+	eventually(t, "nothing for a peer on hold", func() bool { return c.relay.Counts().Drops["held"] == 1 })
 }
 
 // The box has nothing to say under a shared key: it takes a key of its own first.
@@ -183,6 +187,13 @@ func TestSharingIsRefused(t *testing.T) {
 		"a peer's key as the box's own": func(t *testing.T) error {
 			c := sharing(t, newRelay(t, sharedConfig()), suite)
 			set(t, c.lb, c.b.stream)
+			own := c.a.stream
+			own.Shared = false
+			return c.la.Set(own)
+		},
+		"the other peer's key as the box's own, before that peer is set": func(t *testing.T) error {
+			c := sharing(t, newRelay(t, sharedConfig()), suite)
+			set(t, c.la, c.a.stream)
 			own := c.a.stream
 			own.Shared = false
 			return c.la.Set(own)
