@@ -12,6 +12,12 @@ import (
 // report sends a compound packet from the phone.
 func (p *phone) report(from *net.UDPConn, to netip.AddrPort, packets ...rtcp.Packet) {
 	p.t.Helper()
+	sendFrom(p.t, from, to, p.sealReport(packets...))
+}
+
+// sealReport makes a compound packet, sealed if the phone seals.
+func (p *phone) sealReport(packets ...rtcp.Packet) []byte {
+	p.t.Helper()
 	b, err := rtcp.Marshal(packets)
 	if err != nil {
 		p.t.Fatal(err)
@@ -21,7 +27,7 @@ func (p *phone) report(from *net.UDPConn, to netip.AddrPort, packets ...rtcp.Pac
 			p.t.Fatal(err)
 		}
 	}
-	sendFrom(p.t, from, to, b)
+	return b
 }
 
 func (p *phone) readReport(from *net.UDPConn) []rtcp.Packet {
@@ -157,4 +163,39 @@ func TestControlIsProtected(t *testing.T) {
 	c.a.seal = fresh
 	c.a.report(c.a.ctl, rtcpPortOf(c.la), &rtcp.ReceiverReport{SSRC: c.a.ssrc})
 	c.b.readReport(c.b.ctl)
+}
+
+// RTCP has an address of its own: what comes from elsewhere counts by the rules for RTP, and what signalling names is where reports go.
+func TestControlLatches(t *testing.T) {
+	for _, suite := range []string{"", "AES_CM_128_HMAC_SHA1_80"} {
+		c := newCall(t, run(t, config()), suite, "AEAD_AES_128_GCM")
+		c.set(t)
+		about := func(p *phone) rtcp.Packet { return &rtcp.ReceiverReport{SSRC: p.ssrc} }
+		c.a.report(c.a.ctl, rtcpPortOf(c.la), about(c.a))
+		c.b.readReport(c.b.ctl)
+		moved := listen(t)
+		if suite == "" { // another host, for plain RTP knows no ports
+			c.a.stream.Remote, c.a.stream.RemoteRTCP = netip.MustParseAddrPort("127.0.0.2:4000"), netip.MustParseAddrPort("127.0.0.2:4001")
+			set(t, c.la, c.a.stream)
+			c.a.report(c.a.ctl, rtcpPortOf(c.la), about(c.a))
+		} else {
+			c.a.report(moved, rtcpPortOf(c.la), about(c.a)) // the phone itself, once
+			c.b.readReport(c.b.ctl)
+			c.b.report(c.b.ctl, rtcpPortOf(c.lb), about(c.b))
+			c.a.readReport(moved)
+			c.a.report(listen(t), rtcpPortOf(c.la), about(c.a))
+		}
+		eventually(t, "refused", func() bool { return c.relay.Counts().Drops["stranger"] == 1 })
+
+		named := listen(t)
+		c.a.stream.Remote, c.a.stream.RemoteRTCP = addrOf(c.a.rtp), addrOf(named)
+		set(t, c.la, c.a.stream)
+		c.b.report(c.b.ctl, rtcpPortOf(c.lb), about(c.b))
+		c.a.readReport(named)
+		again := listen(t)
+		c.a.stream.RemoteRTCP = addrOf(again) // nothing but the address for RTCP is another
+		set(t, c.la, c.a.stream)
+		c.b.report(c.b.ctl, rtcpPortOf(c.lb), about(c.b))
+		c.a.readReport(again)
+	}
 }

@@ -110,3 +110,27 @@ func TestNewKeyAfterAPromptRolledOver(t *testing.T) {
 		}
 	}
 }
+
+// A re-INVITE that fails brings the key before back: what it had seen still counts, and it stays when the other one's time is over.
+func TestOldKeyComesBack(t *testing.T) {
+	const suite = "AEAD_AES_128_GCM"
+	c := newCall(t, run(t, config()), suite, suite)
+	c.set(t)
+	recorded := c.a.next(0, "recorded", false)
+	c.a.send(c.la, recorded)
+	c.b.hears("recorded")
+	key, seal := c.a.stream.Recv, c.a.seal
+	c.a.stream.Recv, c.a.seal = newKey(t, suite)
+	set(t, c.la, c.a.stream)
+	c.a.say(c.la, "new")
+	c.b.hears("new")
+	c.a.stream.Recv, c.a.seal = key, seal
+	set(t, c.la, c.a.stream)
+	c.a.say(c.la, "old")
+	c.b.hears("old")
+	c.session.look(c.relay.now() + keyGrace)
+	c.a.say(c.la, "old still")
+	c.b.hears("old still")
+	c.a.send(c.la, recorded)
+	eventually(t, "replay refused", func() bool { return c.la.Stats().Replayed == 1 })
+}

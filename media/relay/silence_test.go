@@ -3,6 +3,10 @@ package relay
 import (
 	"testing"
 	"time"
+
+	"github.com/pion/rtcp"
+
+	"holdfast/media/udp"
 )
 
 func TestSilence(t *testing.T) {
@@ -97,5 +101,28 @@ func TestSilenceWaitsForRoom(t *testing.T) {
 	c.session.look(later)
 	if e := <-c.session.Events(); e.Leg != c.la || !e.Silent {
 		t.Errorf("%+v", e)
+	}
+}
+
+// A peer that sends reports and no audio, as one that suppresses silence, is not silent.
+func TestReportsBreakTheSilence(t *testing.T) {
+	c := newCall(t, newRelay(t, config()), "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_80")
+	defer c.session.Close()
+	c.set(t)
+	before := c.la.heard.Load()
+	buffer := make([]byte, udp.MaxPacket+udp.TailRoom)
+	receive := func(p *phone, now time.Duration) {
+		pkt := buffer[:copy(buffer, p.sealReport(&rtcp.ReceiverReport{SSRC: p.ssrc}))]
+		rtcpPort{c.la}.Receive(pkt, p.stream.RemoteRTCP, now)
+	}
+	forger := newPhone(t, "AES_CM_128_HMAC_SHA1_80")
+	forger.stream.RemoteRTCP = c.a.stream.RemoteRTCP
+	receive(forger, time.Minute)
+	if c.la.heard.Load() != before {
+		t.Error("a forged report was heard")
+	}
+	receive(c.a, 2*time.Minute)
+	if got := time.Duration(c.la.heard.Load()); got != 2*time.Minute {
+		t.Errorf("last heard at %v", got)
 	}
 }

@@ -396,6 +396,37 @@ func BenchmarkRound(b *testing.B) {
 	}
 }
 
+// A socket whose queue grows is read faster than by a packet a round, and there is no nap before it is empty.
+func TestFullQueueIsRead(t *testing.T) {
+	l, err := NewLoop(time.Now(), 1) // does not run: this is its thread
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	s := openSocket(t, l, anyPort)
+	received := 0
+	if err := s.Watch(receiver(func([]byte, Addr, time.Duration) { received++ })); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s.Local())
+	for range 40 {
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []int{1 + most, 2 * (1 + most), 40} {
+		if err := l.round(); err != nil {
+			t.Fatal(err)
+		}
+		if received != want {
+			t.Fatalf("round %d: %d received, want %d", i, received, want)
+		}
+		if full := i < 2; l.full != full {
+			t.Errorf("round %d: more waits: %t", i, l.full)
+		}
+	}
+}
+
 // A loop under load naps, and serves all there is all the same; with little to do it wakes at once again.
 func TestBusyLoopNaps(t *testing.T) {
 	var p pace
