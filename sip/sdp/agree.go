@@ -110,11 +110,6 @@ type Agreement struct {
 	Ours Stream
 }
 
-// Renumbered reports whether the second party sends with other payload types than it wants to get.
-func (g Agreement) Renumbered() bool {
-	return g.Ours.Audio.Type != g.B.Audio.Type || g.Ours.Event.Clock != 0 && g.Ours.Event.Type != g.B.Event.Type
-}
-
 // Agree fixes the codec: the first of the second party's answer that the box offered and the first party has. a is the first
 // party's list, offered what OfferTo made of it, answered the second party's answer. ErrNoCodec: 488.
 func Agree(a, offered, answered []Codec) (Agreement, error) {

@@ -100,9 +100,6 @@ func (c *Card) Get(name string) ([]byte, error) {
 	return out, nil
 }
 
-// Remove takes a file off the boot partition.
-func (c *Card) Remove(name string) error { return run("mdel", "-i", c.fat(), "::/"+name) }
-
 // WriteRoot puts a root file system into a slot.
 func (c *Card) WriteRoot(slot int, image []byte) error {
 	if int64(len(image)) > c.parts[slot].size {

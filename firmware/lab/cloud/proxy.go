@@ -18,9 +18,6 @@ func (z *Zone) proxy(from *wire.Conn, req *sip.Request) {
 	user := req.Recipient.User
 	branch, _ := req.Via().Params.Get("branch")
 	z.mu.Lock()
-	if req.Method == sip.INVITE {
-		z.counts.Invites++
-	}
 	b := z.bindings[user]
 	original, known := z.branches[branch]
 	z.mu.Unlock()

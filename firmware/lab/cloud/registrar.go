@@ -22,9 +22,6 @@ func (z *Zone) handle(conn *wire.Conn, req *sip.Request) {
 	case sip.REGISTER:
 		z.register(conn, req)
 	case sip.OPTIONS:
-		z.mu.Lock()
-		z.counts.Options++
-		z.mu.Unlock()
 		conn.Send(sip.NewResponseFromRequest(req, 200, "OK", nil))
 	default:
 		z.proxy(conn, req)
@@ -66,7 +63,6 @@ func (z *Zone) register(conn *wire.Conn, req *sip.Request) {
 	}
 	seconds = max(0, min(seconds, maxExpires))
 	z.mu.Lock()
-	z.counts.Registered++
 	if seconds == 0 {
 		if b := z.bindings[user]; b != nil && b.conn == conn {
 			delete(z.bindings, user)
@@ -90,15 +86,9 @@ func (z *Zone) authentic(req *sip.Request, user string) bool {
 	if h == nil {
 		return false
 	}
-	refuse := func() bool {
-		z.mu.Lock()
-		defer z.mu.Unlock()
-		z.counts.Refused++
-		return false
-	}
 	cred, err := digest.ParseCredentials(h.Value())
 	if err != nil {
-		return refuse()
+		return false
 	}
 	z.mu.Lock()
 	end, known := z.nonces[cred.Nonce]
@@ -106,13 +96,13 @@ func (z *Zone) authentic(req *sip.Request, user string) bool {
 	z.mu.Unlock()
 	password, exists := z.cfg.Passwords[user]
 	if !known || time.Now().After(end) || !exists || cred.Username != user || cred.Realm != z.cfg.Domain || cred.QOP != "auth" {
-		return refuse()
+		return false
 	}
 	want, err := digest.Digest(
 		&digest.Challenge{Realm: cred.Realm, Nonce: cred.Nonce, Algorithm: cred.Algorithm, QOP: []string{"auth"}},
 		digest.Options{Method: string(req.Method), URI: cred.URI, Count: cred.Nc, Cnonce: cred.Cnonce, Username: user, Password: password})
 	if err != nil || subtle.ConstantTimeCompare([]byte(want.Response), []byte(cred.Response)) != 1 {
-		return refuse()
+		return false
 	}
 	return true
 }

@@ -39,18 +39,12 @@ type Zone struct {
 	bindings map[string]*binding
 	nonces   map[string]time.Time
 	branches map[string]forwarded
-	counts   Counts
 }
 
 type binding struct {
 	conn    *wire.Conn
 	contact sip.Uri
 	expires time.Time
-}
-
-// Counts is what a zone did so far.
-type Counts struct {
-	Registered, Refused, Options, Invites int
 }
 
 const handshakeWait = 5 * time.Second
@@ -127,13 +121,6 @@ func (z *Zone) Registered() map[string]bool {
 		}
 	}
 	return out
-}
-
-// Counts are the zone's counters.
-func (z *Zone) Counts() Counts {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	return z.counts
 }
 
 // Close ends the zone and waits for its goroutines.

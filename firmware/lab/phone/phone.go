@@ -47,18 +47,11 @@ type Phone struct {
 	tls *tls.Config
 
 	mu      sync.Mutex
-	at      *session // where it is registered; nil: nowhere
-	history []Move
+	at      *session      // where it is registered; nil: nowhere
+	since   time.Time     // of at
 	changed chan struct{} // closed and replaced when at changes
-	last    error         // of the last attempt
+	last    error         // why the last attempt failed, or the last place was left
 	owned   sync.WaitGroup
-}
-
-// Move is one change of the place where a phone is registered.
-type Move struct {
-	At     time.Time
-	Server string // "" when it lost its server
-	Cause  string
 }
 
 // ErrNotRegistered is returned by calls of a phone that is nowhere.
@@ -97,7 +90,7 @@ func (p *Phone) Run(ctx context.Context) {
 		}
 		first = p.stay(ctx, s, i)
 	}
-	if s := p.leave("switched off"); s != nil {
+	if s := p.leave(errors.New("switched off")); s != nil {
 		bye, done := context.WithTimeout(context.Background(), p.cfg.Timeout)
 		s.register(bye, 0)
 		done()
@@ -113,7 +106,7 @@ func (p *Phone) pass(ctx context.Context, first int) (*session, int) {
 		i := (first + k) % len(p.cfg.Servers)
 		s, err := p.join(ctx, p.cfg.Servers[i])
 		if err == nil {
-			p.arrive(s, "registered")
+			p.move(s, nil)
 			return s, i
 		}
 		p.mu.Lock()
@@ -143,17 +136,17 @@ func (p *Phone) stay(ctx context.Context, s *session, i int) int {
 		case <-ctx.Done():
 			return 0
 		case <-s.conn.Done():
-			p.leave("connection lost")
+			p.leave(errors.New("connection lost"))
 			return i + 1
 		case <-probe.C:
 			switch err := s.options(ctx); {
 			case err == nil || ctx.Err() != nil:
 			case errors.Is(err, errTold):
-				p.leave(err.Error())
+				p.leave(err)
 				p.retire(ctx, s)
 				return 0
 			default:
-				p.leave("no answer to OPTIONS")
+				p.leave(fmt.Errorf("no answer to OPTIONS: %w", err))
 				s.conn.Close() // its calls are lost with it: the phone has no other way to that server
 				return i + 1
 			}
@@ -163,11 +156,11 @@ func (p *Phone) stay(ctx context.Context, s *session, i int) int {
 			case ctx.Err() != nil:
 				return 0
 			case err != nil:
-				p.leave("no answer to REGISTER")
+				p.leave(fmt.Errorf("no answer to REGISTER: %w", err))
 				s.conn.Close()
 				return i + 1
 			case status != 200:
-				p.leave(fmt.Sprintf("%v: REGISTER answered %d", errTold, status))
+				p.leave(fmt.Errorf("%w: REGISTER answered %d", errTold, status))
 				p.retire(ctx, s)
 				return 0
 			}
@@ -178,7 +171,7 @@ func (p *Phone) stay(ctx context.Context, s *session, i int) int {
 				if err != nil {
 					continue
 				}
-				p.arrive(better, "home by itself")
+				p.move(better, nil)
 				p.retire(ctx, s)
 				return p.stay(ctx, better, k)
 			}

@@ -21,6 +21,9 @@ const domain = "branch.example"
 
 var passwords = map[string]string{"1001": "one", "1002": "two", "1003": "three"}
 
+// patience of a test. Nothing in it is expected to take so long.
+const patience = time.Minute
+
 // town is two zones and the authority that both are certified by.
 type town struct {
 	authority *ca.Authority
@@ -58,7 +61,7 @@ func (n *town) start(t *testing.T, user string, edit func(*phone.Config)) *phone
 	t.Helper()
 	cfg := phone.Config{
 		Local: netip.MustParseAddr("127.0.0.1"), Servers: n.servers, Roots: n.authority.Pool(),
-		Instance: "urn:uuid:00000000-0000-4000-8000-00000000" + user, Timeout: 300 * time.Millisecond,
+		Instance: "urn:uuid:00000000-0000-4000-8000-00000000" + user, Timeout: 5 * time.Second,
 		Probe: 100 * time.Millisecond, Retry: 50 * time.Millisecond,
 		UA: ua.Config{User: user, Domain: domain, Password: passwords[user], UserAgent: "Lab phone", Voice: voice.Config{
 			Codecs: []string{"pcmu"}, Suites: []string{"AES_CM_128_HMAC_SHA1_80"}, Hz: 400}},
@@ -83,7 +86,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func mustBeAt(t *testing.T, p *phone.Phone, server string) {
 	t.Helper()
-	if _, err := p.WaitAt(within(t, 5*time.Second), server); err != nil {
+	if _, err := p.WaitAt(within(t, patience), server); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -154,7 +157,7 @@ func TestCallThroughTheZone(t *testing.T) {
 	mustBeAt(t, a, "zone1")
 	mustBeAt(t, b, "zone1")
 	mustBeAt(t, busy, "zone1")
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, patience)
 
 	call, err := a.Dial("1002", ua.DialOptions{})
 	if err != nil {
@@ -237,7 +240,7 @@ func TestCancelThroughTheZone(t *testing.T) {
 	})
 	mustBeAt(t, a, "zone1")
 	mustBeAt(t, b, "zone1")
-	ctx := within(t, 5*time.Second)
+	ctx := within(t, patience)
 	call, err := a.Dial("1002", ua.DialOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +265,7 @@ func TestLostLineEndsTheCall(t *testing.T) {
 	a, b := n.start(t, "1001", nil), n.start(t, "1002", nil)
 	mustBeAt(t, a, "zone1")
 	mustBeAt(t, b, "zone1")
-	ctx := within(t, 5*time.Second)
+	ctx := within(t, patience)
 	call, err := a.Dial("1002", ua.DialOptions{})
 	if err != nil {
 		t.Fatal(err)

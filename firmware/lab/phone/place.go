@@ -10,29 +10,22 @@ import (
 func (p *Phone) Place() (server string, since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.history) == 0 {
-		return "", time.Time{}
-	}
-	m := p.history[len(p.history)-1]
-	return m.Server, m.At
+	return p.where(), p.since
 }
 
-// History is where the phone has been.
-func (p *Phone) History() []Move {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]Move(nil), p.history...)
+// where is the name of at; the caller holds mu.
+func (p *Phone) where() string {
+	if p.at == nil {
+		return ""
+	}
+	return p.at.server.Name
 }
 
 // WaitAt waits until the phone is registered with one of the servers.
 func (p *Phone) WaitAt(ctx context.Context, servers ...string) (time.Time, error) {
 	for {
 		p.mu.Lock()
-		changed, last, where := p.changed, p.last, ""
-		var since time.Time
-		if n := len(p.history); n > 0 {
-			where, since = p.history[n-1].Server, p.history[n-1].At
-		}
+		changed, last, where, since := p.changed, p.last, p.where(), p.since
 		p.mu.Unlock()
 		for _, s := range servers {
 			if where == s {
@@ -47,27 +40,22 @@ func (p *Phone) WaitAt(ctx context.Context, servers ...string) (time.Time, error
 	}
 }
 
-func (p *Phone) arrive(s *session, cause string) { p.move(s, s.server.Name, cause) }
-
-// leave notes that the phone is registered nowhere and returns where it was.
-func (p *Phone) leave(cause string) *session {
+// leave notes that the phone is registered nowhere, and why, and returns where it was.
+func (p *Phone) leave(why error) (old *session) {
 	p.mu.Lock()
-	old := p.at
+	old = p.at
 	p.mu.Unlock()
-	p.move(nil, "", cause)
+	p.move(nil, why)
 	return old
 }
 
-const maxHistory = 200
-
-func (p *Phone) move(s *session, server, cause string) {
+// move notes where the phone is registered; why it is so is for whoever waits for another place.
+func (p *Phone) move(s *session, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.at = s
-	if len(p.history) < maxHistory {
-		p.history = append(p.history, Move{At: time.Now(), Server: server, Cause: cause})
-	} else {
-		p.history[maxHistory-1] = Move{At: time.Now(), Server: server, Cause: cause}
+	p.at, p.since = s, time.Now()
+	if why != nil {
+		p.last = why
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})

@@ -79,15 +79,6 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 // Close ends the connection at once. It is idempotent.
 func (c *Conn) Close() { c.fail(ErrClosed) }
 
-// PeerNames are the DNS names of the certificate that the other end presented; nil when there is none.
-func (c *Conn) PeerNames() []string {
-	t, ok := c.nc.(*tls.Conn)
-	if !ok || len(t.ConnectionState().PeerCertificates) == 0 {
-		return nil
-	}
-	return t.ConnectionState().PeerCertificates[0].DNSNames
-}
-
 // Run reads until the connection ends and returns why.
 func (c *Conn) Run() error {
 	r := bufio.NewReaderSize(c.nc, 8<<10)
