@@ -113,5 +113,5 @@ var stepText = map[string]string{
 	"security-desk": "The security desk is rung", "answered": "Answered", "ended": "Call ended", "callback": "Somebody calls back", "callback-answered": "Callback answered",
 	"callback-ended": "Callback ended", "alarm": "Alarm", "restart": "The box restarted", "notice-rung": "A front desk phone rings", "notice-seen": "Taken note of on the phone",
 	"notice-message": "Text delivered to a phone", "notice-failed": "A notice did not arrive", "silenced": "Buzzer silenced", "acknowledged": "Acknowledged",
-	"notice-over": "Notice of the test ended", "alerted": "Alert delivered outside",
+	"notice-over": "Notice of the test ended",
 }

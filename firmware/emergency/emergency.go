@@ -66,7 +66,6 @@ const (
 	Silenced         Kind = "silenced"          // the buzzer, by the box's button
 	Acknowledged     Kind = "acknowledged"      // (Who, How)
 	NoticeOver       Kind = "notice-over"       // the notice of a test, after some rounds
-	Alerted          Kind = "alerted"           // a channel outside took the alert (How: which one, Text: which alert)
 )
 
 // Step is one thing that happened.

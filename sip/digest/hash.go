@@ -25,14 +25,6 @@ func newHash(alg string) hash.Hash {
 	return nil
 }
 
-// HA1 is H(username:realm:password) in lower-case hex, "" for an unknown algorithm (RFC 7616 §3.4.2). It is as good as the password.
-func HA1(alg, username, realm, password string) string {
-	if newHash(alg) == nil {
-		return ""
-	}
-	return sum(alg, username, realm, password)
-}
-
 // response is what a client that knows ha1 answers (RFC 7616 §3.4.1, qop=auth).
 func response(ha1, method string, c Credentials) string {
 	return sum(c.Algorithm, ha1, c.Nonce, c.NC, c.CNonce, c.QOP, sum(c.Algorithm, method, c.URI))

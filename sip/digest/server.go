@@ -2,7 +2,7 @@
 // It makes challenges and judges answers to them, given the user's HA1 values.
 //
 // It keeps nothing about what has not authenticated: a nonce carries its own proof of origin, and only a nonce that a right answer
-// has used takes memory. It does not find users, send responses or slow attackers down; sip/stack and sip/b2bua do. It
+// has used takes memory. It does not find users, send responses or slow attackers down; sip/access and sip/stack do. It
 // takes no logger: Result.Reason is for the caller's log and must not reach the peer, or it would tell users from strangers.
 package digest
 

@@ -11,11 +11,9 @@ import (
 	"time"
 
 	"holdfast/firmware/box"
+	"holdfast/firmware/provision"
 	"holdfast/sip/site"
 )
-
-// maxDocument is the largest site document that is read, in bytes.
-const maxDocument = 32 << 20
 
 // check looks at files without starting anything.
 func check(_ context.Context, args []string, out io.Writer) error {
@@ -55,7 +53,7 @@ func checkFile(file string, out io.Writer) error {
 		}
 		return nil
 	}
-	data, err := readBounded(file, maxDocument)
+	data, err := readBounded(file, provision.MaxDocument)
 	if err != nil {
 		return err
 	}

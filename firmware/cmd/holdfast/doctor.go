@@ -62,7 +62,7 @@ func admit(ctx context.Context, boot string) (doctor.Patient, error) {
 	p.Built = built()
 	p.Site, p.Source, p.Fetched, p.SiteErr = provision.Kept(filepath.Join(p.Config.DataDir, "site"))
 	if errors.Is(p.SiteErr, provision.ErrNone) && p.Config.Site.File != "" { // a box that never ran
-		if data, err := readBounded(p.Config.Site.File, maxDocument); err != nil {
+		if data, err := readBounded(p.Config.Site.File, provision.MaxDocument); err != nil {
 			p.SiteErr = err
 		} else if p.Site, p.SiteErr = site.Load(data); p.SiteErr == nil {
 			p.Source = p.Config.Site.File

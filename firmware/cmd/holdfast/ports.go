@@ -7,6 +7,7 @@ import (
 
 	"holdfast/firmware/control"
 	"holdfast/firmware/ports"
+	"holdfast/firmware/provision"
 	"holdfast/sip/site"
 )
 
@@ -55,7 +56,7 @@ func portsOf(boot, doc string) ([]ports.Flow, error) {
 	if doc == "" {
 		return ports.Table(cfg, nil), nil // it comes from the portal
 	}
-	data, err := readBounded(doc, maxDocument)
+	data, err := readBounded(doc, provision.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("site document: %w", err)
 	}
