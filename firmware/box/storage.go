@@ -30,6 +30,7 @@ func (b *Box) openFolders() error {
 	}
 	err := writable(cfg.DataDir)
 	if err == nil {
+		b.tellNoData(noData)
 		return nil
 	}
 	if i, e := os.Stat(cfg.DataDir); e == nil && i.IsDir() { // what is on the card can still be read
@@ -43,6 +44,16 @@ func (b *Box) openFolders() error {
 	cfg.DataDir = spare
 	b.hurt("data_dir cannot be used (%v): records and documents are in RAM only, in %s", err, spare)
 	return nil
+}
+
+// noData is there when the image's boot script has put RAM in the place of the card's data partition.
+const noData = "/run/slot/no-data"
+
+// tellNoData says so: to the box that RAM looks like any other folder.
+func (b *Box) tellNoData(mark string) {
+	if _, err := os.Stat(mark); err == nil {
+		b.hurt("the card's data partition cannot be used, not even read: records and documents are in RAM only, and a power cut takes them; bring a new card")
+	}
 }
 
 // hurt notes an alarm that lasts for this life of the program.

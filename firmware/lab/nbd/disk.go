@@ -21,6 +21,7 @@ const sector = 512
 var (
 	errOutside = errors.New("outside of the disk")
 	errNoPower = errors.New("disk: no power")
+	errWorn    = errors.New("disk: worn out")
 )
 
 // Disk is the disk. Its methods are safe for concurrent use.
@@ -31,6 +32,8 @@ type Disk struct {
 	cached  map[int64]*[sector]byte // by sector number: what reads see before the file
 	pending []write                 // in order, since the last flush
 	dead    bool                    // cut: nothing more reaches the file
+	worn    bool                    // writes are refused
+	refused int                     // so many were
 	watched []*Watch
 	last    time.Time  // of the last write or flush
 	cutAt   int        // so many writes from now the power goes; 0: it does not
@@ -108,6 +111,10 @@ func (d *Disk) write(p []byte, at int64) error {
 	if d.dead {
 		return errNoPower
 	}
+	if d.worn {
+		d.refused++
+		return errWorn
+	}
 	d.pending, d.last = append(d.pending, write{at, p}), time.Now()
 	for i := 0; i < len(p); i += sector {
 		d.cached[(at+int64(i))/sector] = (*[sector]byte)(p[i:])
@@ -126,6 +133,20 @@ func (d *Disk) write(p []byte, at int64) error {
 		}
 	}
 	return nil
+}
+
+// WearOut makes a disk that can be read only, as cards become at the end of their lives: it refuses writes, and does not say so before.
+func (d *Disk) WearOut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.worn = true
+}
+
+// Refused is how many writes a worn disk has refused.
+func (d *Disk) Refused() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refused
 }
 
 func (d *Disk) inside(n int, at int64) error {

@@ -3,6 +3,7 @@ package nbd
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -227,4 +228,19 @@ func TestServe(t *testing.T) {
 	}
 	l.Close()
 	must(<-served)
+}
+
+func TestWorn(t *testing.T) {
+	d, _ := newDisk(t, 2)
+	if err := d.write(full('a', 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	d.WearOut()
+	if err := d.write(full('b', 1), 0); err == nil || d.Refused() != 1 {
+		t.Errorf("%v, %d refused", err, d.Refused())
+	}
+	got := make([]byte, sector)
+	if err := errors.Join(d.flush(), d.read(got, 0)); err != nil || got[0] != 'a' {
+		t.Errorf("%q %v", got[0], err)
+	}
 }
