@@ -56,25 +56,39 @@ func (s *Sticks) look(ctx context.Context) {
 	if len(parts) == 0 {
 		s.Server.stick.Store(nil) // whoever took it out has read what was wrong, or will not
 	}
-	for _, p := range parts {
-		if slices.Contains(s.seen, p) {
-			continue
-		}
-		if err := s.take(ctx, p); err != nil {
-			text := err.Error()
-			s.Server.stick.Store(&text)
-			s.Server.Log.Error("updater: USB stick", "partition", p, "err", err)
+	fresh := slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return slices.Contains(s.seen, p) })
+	s.seen = parts
+	var faults []error
+	foreign := 0
+	for _, p := range fresh {
+		switch err := s.take(ctx, p); {
+		case errors.Is(err, errNoFAT):
+			foreign++
+		case err != nil:
+			faults = append(faults, err)
 		}
 	}
-	s.seen = parts
+	if len(fresh) > 0 && foreign == len(fresh) {
+		faults = []error{errNoFAT}
+	}
+	if err := errors.Join(faults...); err != nil {
+		text := err.Error()
+		s.Server.stick.Store(&text)
+		s.Server.Log.Error("updater: USB stick", "partitions", fresh, "err", err)
+	} else if len(fresh) > 0 {
+		s.Server.stick.Store(nil)
+	}
 }
+
+// errNoFAT is about a partition; about a stick when none of its partitions is FAT.
+var errNoFAT = errors.New("nothing on it can be read: format it as FAT32 (large sticks come as exFAT)")
 
 // take applies the first bundle of a stick that is good; the error is that of the last one. A stick whose version runs has done its work:
 // it may stay in. One whose version did not prove itself is not taken again at each start.
 func (s *Sticks) take(ctx context.Context, part string) (err error) {
 	dir, unmount, err := s.mount(part)
 	if err != nil {
-		return nil // no FAT: somebody else's stick
+		return errNoFAT
 	}
 	defer func() { err = errors.Join(err, unmount()) }()
 	names, err := filepath.Glob(filepath.Join(dir, bundleName))
