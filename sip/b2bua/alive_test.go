@@ -159,7 +159,7 @@ func TestPSAPChangesACallWhosePhoneIsSilent(t *testing.T) {
 		"another codec": {directed(sdp.SendRecv, pcma), 480},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, helpful)
+			w := newWorldAt(t, hasty(), helpful)
 			a, x := w.phone("1001"), w.sbc("sbc1")
 			o := a.call("911", pcmu, pcma)
 			psap := x.answer(x.incoming(sip.INVITE), pcmu)

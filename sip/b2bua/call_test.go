@@ -239,7 +239,7 @@ func TestAnswerWithoutCommonCodec(t *testing.T) {
 }
 
 func TestNoAck(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorldAt(t, hasty(), nil)
 	a, b := w.phone("1001"), w.phone("1002")
 	o := a.call("1002")
 	b.answer(b.incoming(sip.INVITE))

@@ -46,7 +46,7 @@ func TestDeskOutsideFailsOver(t *testing.T) {
 		for name, bad := range badTrunks {
 			t.Run(fmt.Sprintf("%s, shared %v", name, shared), func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t, twoTrunks)
+				w := newWorldAt(t, hastyIf(name == "hangs" || name == "silence" || name == "only 100"), twoTrunks)
 				x1, x2, a := w.sbc("sbc1"), w.sbc("sbc2"), w.phone("1001")
 				if shared {
 					w.pinBoth("u1001", "u1002")
@@ -133,7 +133,7 @@ func TestRingOutsideFailsOver(t *testing.T) {
 	for name, bad := range badTrunks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, twoTrunks)
+			w := newWorldAt(t, hastyIf(name == "hangs" || name == "silence" || name == "only 100"), twoTrunks)
 			x1, x2 := w.sbc("sbc1"), w.sbc("sbc2")
 			if name == "hangs" {
 				w.hang("sbc1")

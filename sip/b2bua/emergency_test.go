@@ -22,7 +22,7 @@ func TestEmergencyFailover(t *testing.T) {
 		"connection": func(x *ua) { x.incoming(sip.INVITE); x.conn.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, nil)
+			w := newWorldAt(t, hastyIf(name == "silence" || name == "only 100"), nil)
 			a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
 			o := a.call("911")
 			first(x1)
@@ -44,7 +44,9 @@ func TestEmergencyFailover(t *testing.T) {
 
 // TestEmergencyRings: a trunk that rings is left to ring.
 func TestEmergencyRings(t *testing.T) {
-	w := newWorld(t, nil)
+	p := patient()
+	p.emergency, p.progress = time.Second, time.Second
+	w := newWorldAt(t, p, nil)
 	a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
 	o := a.call("9911")
 	in := x1.incoming(sip.INVITE)
@@ -54,7 +56,7 @@ func TestEmergencyRings(t *testing.T) {
 	select {
 	case tx := <-x2.requests:
 		t.Fatalf("the other trunk got %s", tx.Request().Method)
-	case <-time.After(800 * time.Millisecond): // past every clock of failover
+	case <-time.After(p.emergency + p.progress): // past every clock of failover
 	}
 	x1.answer(in)
 	o.up(nil)
@@ -66,7 +68,7 @@ func TestEmergencyRings(t *testing.T) {
 
 // TestLateAnswerOfGivenUpTrunk: never two live legs at the PSAP.
 func TestLateAnswerOfGivenUpTrunk(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorldAt(t, hasty(), nil)
 	a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
 	o := a.call("911")
 	slow := x1.incoming(sip.INVITE)
@@ -287,7 +289,7 @@ func TestIntervalTooSmall(t *testing.T) {
 		"only 100": func(in *stack.ServerTx) { in.Reply(100, "Trying") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, nil)
+			w := newWorldAt(t, hasty(), nil)
 			a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
 			o := a.call("911")
 			x1.incoming(sip.INVITE).Reply(422, "Session Interval Too Small", sip.NewHeader("Min-SE", "3600"))

@@ -12,7 +12,7 @@ import (
 
 // TestTrunkThatHangsWhileConnecting: the first INVITE is on the other trunk in time, and the slow one is not forgotten.
 func TestTrunkThatHangsWhileConnecting(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorldAt(t, hasty(), nil)
 	a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
 	w.trunks.hangs["sbc1"] = true
 	o := a.call("911")
@@ -31,7 +31,7 @@ func TestTrunkThatHangsWhileConnecting(t *testing.T) {
 
 // TestConnectPatience: whatever the number of trunks that hang, the last one's turn comes before the time is over.
 func TestConnectPatience(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorldAt(t, hasty(), nil)
 	all := w.agent.o.EmergencyPatience
 	for n := 1; n <= 8; n++ {
 		c := &Call{agent: w.agent, emergency: true, began: time.Now()}

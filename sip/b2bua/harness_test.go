@@ -37,6 +37,7 @@ type world struct {
 	trunks *fakeTrunks
 	site   *site.Site
 	tls    *tls.Config
+	pace   pace
 
 	mu       sync.Mutex
 	bindings map[string][]registrar.Binding
@@ -118,22 +119,58 @@ func (w *world) wasCut(call string) {
 }
 
 // deadline of anything that a test waits for.
-const deadline = 10 * time.Second
+const deadline = 20 * time.Second
+
+// pace is how long the box waits for others.
+type pace struct {
+	timers                                             stack.Timers
+	session, phone, resume, trunk, emergency, progress time.Duration
+}
+
+// patient is for tests whose parties do what they should: no clock of the box runs out before the test's own deadline, however
+// busy the machine is.
+func patient() pace {
+	return pace{timers: stack.Timers{T1: 20 * time.Millisecond, B: 2 * deadline}, session: 2 * time.Hour, phone: 2 * deadline, resume: 2 * deadline,
+		trunk: 2 * deadline, emergency: 2 * deadline, progress: 2 * deadline}
+}
+
+// hasty is for tests about a clock that runs out. Who does answer has more than a second for it.
+func hasty() pace {
+	return pace{timers: stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond, B: 2 * time.Second}, session: 4 * time.Second,
+		phone: time.Second, resume: 2 * time.Second, trunk: 1500 * time.Millisecond, emergency: 1500 * time.Millisecond, progress: 3 * time.Second}
+}
+
+func hastyIf(waits bool) pace {
+	if waits {
+		return hasty()
+	}
+	return patient()
+}
 
 func newWorld(t *testing.T, change func(*site.Document)) *world {
 	t.Helper()
-	return limitedWorld(t, change, stack.Limits{})
+	return newWorldAt(t, patient(), change)
 }
 
 // limitedWorld is one whose stack has other limits.
 func limitedWorld(t *testing.T, change func(*site.Document), limits stack.Limits) *world {
 	t.Helper()
-	w := &world{t: t, media: &fakeMedia{}, bindings: map[string][]registrar.Binding{}, users: map[uint64]string{}, news: make(chan struct{}, 64), serving: true, saved: map[string]SavedDialog{}}
+	return makeWorld(t, patient(), change, limits)
+}
+
+func newWorldAt(t *testing.T, p pace, change func(*site.Document)) *world {
+	t.Helper()
+	return makeWorld(t, p, change, stack.Limits{})
+}
+
+func makeWorld(t *testing.T, p pace, change func(*site.Document), limits stack.Limits) *world {
+	t.Helper()
+	w := &world{t: t, pace: p, media: &fakeMedia{}, bindings: map[string][]registrar.Binding{}, users: map[uint64]string{}, news: make(chan struct{}, 64), serving: true, saved: map[string]SavedDialog{}}
 	w.site = document(t, change)
 	w.tls = selfSigned(t)
 	w.stack = stack.New(stack.Options{
 		Limits:    limits,
-		Timers:    stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond},
+		Timers:    p.timers,
 		OnRequest: func(tx *stack.ServerTx) { w.current().Handle(tx) },
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.current().Ack(c, r) },
 		OnStray:   func(c *stack.Conn, r *sip.Response) { w.current().Stray(c, r) },
@@ -170,7 +207,7 @@ func (w *world) current() *Agent {
 // begin begins a life of the program.
 func (w *world) begin() {
 	l := &life{w: w}
-	agent := New(Options{Dialogs: l, SessionExpires: 4 * time.Second, MinSE: 2 * time.Second, PhoneWait: 300 * time.Millisecond, ResumeWait: 700 * time.Millisecond, OnCut: w.wasCut, OnCodecs: w.heardCodecs, Log: testLog(w.t), TrunkPatience: 700 * time.Millisecond, EmergencyPatience: 600 * time.Millisecond, EmergencyProgress: 1200 * time.Millisecond, Stack: w.stack, Media: w.media, Trunks: w.trunks,
+	agent := New(Options{Dialogs: l, SessionExpires: w.pace.session, MinSE: 2 * time.Second, PhoneWait: w.pace.phone, ResumeWait: w.pace.resume, OnCut: w.wasCut, OnCodecs: w.heardCodecs, Log: testLog(w.t), TrunkPatience: w.pace.trunk, EmergencyPatience: w.pace.emergency, EmergencyProgress: w.pace.progress, Stack: w.stack, Media: w.media, Trunks: w.trunks,
 		Site: func() *site.Site { return w.site }, Policy: func() route.Policy { return route.Policy{Serve: w.serving, Cloud: w.cloud} },
 		Bindings: w.list, Authenticate: w.authenticate,
 		OnEmergency: l.helped,
@@ -240,6 +277,7 @@ func (w *world) connect(name string, side stack.Side) *ua {
 	w.t.Helper()
 	u := &ua{w: w, name: name, requests: make(chan *stack.ServerTx, 16), acks: make(chan *sip.Request, 16), cancels: make(chan *stack.ServerTx, 16)}
 	u.stack = stack.New(stack.Options{
+		Timers: stack.Timers{T1: deadline}, // says nothing twice by itself
 		OnRequest: func(tx *stack.ServerTx) {
 			if tx.Request().Method == sip.INVITE {
 				tx.OnCancel(func() { u.cancels <- tx })

@@ -120,7 +120,7 @@ func TestNoPrack(t *testing.T) {
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprint("answered ", answered), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, nil)
+			w := newWorldAt(t, hasty(), nil)
 			a, x := w.phone("1001"), w.sbc("sbc1")
 			o := a.reliableCall("912175550142", "Require", offer(pcmu))
 			sbc := progress183(t, x, pcmu)

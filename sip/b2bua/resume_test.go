@@ -130,7 +130,7 @@ func TestResumeFails(t *testing.T) {
 		"the PSAP takes no offer":      func(w *world, x *ua, _ *outgoing) { x.incoming(sip.INVITE).Reply(488, "No") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, helpful)
+			w := newWorldAt(t, hastyIf(name == "the phone does not come back"), helpful)
 			a, x := w.phone("1001"), w.sbc("sbc1")
 			o := a.call("911", pcmu)
 			psap := x.answer(x.incoming(sip.INVITE), pcmu)

@@ -80,7 +80,7 @@ func TestCallbackToTheSick(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(uint64(round), 1))
-			w := newWorld(t, func(d *site.Document) {
+			w := newWorldAt(t, hasty(), func(d *site.Document) {
 				twoTrunks(d)
 				d.Emergency.Security = []string{"1003", deskOutside}
 			})

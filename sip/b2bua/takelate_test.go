@@ -74,7 +74,7 @@ func TestPickupWithoutOfferFails(t *testing.T) {
 		"BYE": func(w *world, pick *outgoing, _ *sip.Response) { pick.up(nil); pick.within(sip.BYE, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, nil)
+			w := newWorldAt(t, hastyIf(name == "no ACK"), nil)
 			o, in, pick, offered := pickedUpLate(w)
 			ends(w, pick, offered)
 			in.goesOn(w, o)

@@ -32,7 +32,7 @@ func TestSessionTimerAgreed(t *testing.T) {
 		{"", "", "4;refresher=uac"},
 	} {
 		t.Run(c.asks, func(t *testing.T) {
-			w := newWorld(t, nil)
+			w := newWorldAt(t, hasty(), nil)
 			a, b := w.phone("1001"), w.phone("1002")
 			var extra []sip.Header
 			if c.minSE != "" {
@@ -56,7 +56,7 @@ func TestSessionTimerAgreed(t *testing.T) {
 }
 
 func TestSessionIntervalTooSmall(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorldAt(t, hasty(), nil)
 	a, b := w.phone("1001"), w.phone("1002")
 	if res := a.timedInvite("1002", "1").wait(422); header(res, "min-se") != "2" {
 		t.Errorf("Min-SE %q", header(res, "min-se"))
@@ -108,15 +108,15 @@ func TestSessionRefresh(t *testing.T) {
 			w := newWorld(t, nil)
 			a, b := w.phone("1001"), w.phone("1002")
 			o := a.call("1002", pcmu)
-			callee := b.answerTimed("2;refresher=uac", "INVITE, ACK, BYE, "+string(method))
+			callee := b.answerTimed("6;refresher=uac", "INVITE, ACK, BYE, "+string(method))
 			o.up(nil)
 			for range 2 {
 				in := b.incoming(method)
-				if header(in.Request(), "session-expires") != "2;refresher=uac" {
+				if header(in.Request(), "session-expires") != "6;refresher=uac" {
 					t.Errorf("Session-Expires %q", header(in.Request(), "session-expires"))
 				}
 				res := in.Response(200, "OK")
-				res.AppendHeader(sip.NewHeader("Session-Expires", "2;refresher=uac"))
+				res.AppendHeader(sip.NewHeader("Session-Expires", "6;refresher=uac"))
 				if method == sip.INVITE {
 					d, err := sdp.Parse(in.Request().Body())
 					if err != nil || !d.Codecs[0].Same(pcmu) || d.Direction != sdp.SendRecv {
@@ -157,11 +157,11 @@ func TestSessionEnds(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, nil)
 		a, b := w.phone("1001"), w.phone("1002")
+		began := time.Now()
 		o := a.timedInvite("1002", "2")
 		b.answer(b.incoming(sip.INVITE), pcmu)
 		b.acked()
 		o.up(nil)
-		began := time.Now()
 		a.bye()
 		b.bye()
 		if r := w.ended(); r.Cause != causeExpired || time.Since(began) < time.Second {

@@ -94,7 +94,7 @@ func TestFailover(t *testing.T) {
 		"lost":    func(x *ua) { x.incoming(sip.INVITE); x.conn.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, nil)
+			w := newWorldAt(t, hastyIf(name == "silence"), nil)
 			a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
 			o := a.call("912175550142")
 			first(x1)
@@ -231,14 +231,12 @@ func TestForkedBySBC(t *testing.T) {
 }
 
 func TestTrunkSilentForEver(t *testing.T) {
-	w := newWorld(t, func(d *site.Document) { d.Trunks = d.Trunks[:1] })
+	p := patient()
+	p.trunk = time.Second // nothing else ends the waiting in time
+	w := newWorldAt(t, p, func(d *site.Document) { d.Trunks = d.Trunks[:1] })
 	a, x := w.phone("1001"), w.sbc("sbc1")
 	o := a.call("912175550142")
 	x.incoming(sip.INVITE)
-	began := time.Now()
 	o.wait(480)
-	if time.Since(began) > 5*time.Second {
-		t.Error("the caller waits too long")
-	}
 	w.ended()
 }
