@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 // Load reads, checks and indexes a site document. What is wrong comes as Errors, all of it at once: unknown or
 // repeated fields and wrong types as well as what contradicts itself. How large data may be is the caller's to bound.
 func Load(data []byte) (*Site, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // RFC 8259 §8.1: a byte order mark, as some editors write, may be passed over
 	doc := new(Document)
 	shape, fatal := decode(data, doc)
 	if fatal {

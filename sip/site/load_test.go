@@ -317,6 +317,20 @@ func TestCountryWithoutKnownEmergencyNumbers(t *testing.T) {
 	}
 }
 
+// A byte order mark is an editor's, no mistake of the document; the lines of mistakes are the same.
+func TestByteOrderMark(t *testing.T) {
+	mark := []byte("\xef\xbb\xbf")
+	good := edit(t, func(map[string]any) {})
+	if _, err := Load(append(mark, good...)); err != nil {
+		t.Error(err)
+	}
+	bad := edit(t, func(m map[string]any) { set(m, "/site/timezone", "Nowhere/Land") })
+	_, want := Load(bad)
+	if _, err := Load(append(mark, bad...)); err == nil || err.Error() != want.Error() {
+		t.Errorf("%v, without the mark %v", err, want)
+	}
+}
+
 func TestNoJSON(t *testing.T) {
 	for name, tt := range map[string]struct {
 		data    string

@@ -57,7 +57,7 @@ func checkFile(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
+	if !bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), []byte("{")) {
 		return errors.New("this is neither a boot file (its name ends in .toml) nor a site document (JSON, beginning with \"{\")")
 	}
 	s, err := site.Load(data)

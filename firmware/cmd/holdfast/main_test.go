@@ -104,7 +104,7 @@ func TestCheckLooksAtFiles(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	boot := bootFolder(t)
-	doc := write(t, "site.json", goodSite)
+	doc := write(t, "site.json", "\xef\xbb\xbf"+goodSite)
 	out, status, err := call(t, "check", boot, doc)
 	if status != 0 || err != nil {
 		t.Fatalf("%v:\n%s", err, out)
