@@ -325,3 +325,39 @@ func TestStop(t *testing.T) {
 	w.ended()
 	w.ended()
 }
+
+// TestOnePhoneGoneWild: it leaves the others their calls, and may still call for help.
+func TestOnePhoneGoneWild(t *testing.T) {
+	w := newWorld(t, helpful)
+	w.agent.o.MaxCalls = 2 * mostOfOne
+	wild, other, callee, sbc := w.phone("1001"), w.phone("1003"), w.phone("1002"), w.sbc("sbc1")
+	var calls []*outgoing
+	ring := func(u *ua) {
+		calls = append(calls, u.call("1002", pcmu))
+		callee.incoming(sip.INVITE).Reply(180, "Ringing")
+		calls[len(calls)-1].wait(180)
+	}
+	for range mostOfOne {
+		ring(wild)
+	}
+	wild.call("1002", pcmu).wait(503)
+	ring(other)
+	help := wild.call("911", pcmu)
+	sbc.answer(sbc.incoming(sip.INVITE), pcmu)
+	help.up(nil)
+	sbc.acked()
+	help.within(sip.BYE, nil).wait(200)
+	sbc.bye()
+	w.ended()
+	for _, o := range calls {
+		o.tx.Cancel()
+		o.wait(487)
+		callee.cancelled().Reply(487, "Request Terminated")
+		w.ended()
+	}
+	w.until(func() bool { return w.agent.Count() == 0 })
+	ring(wild)
+	calls[len(calls)-1].tx.Cancel()
+	callee.cancelled().Reply(487, "Request Terminated")
+	w.ended()
+}

@@ -130,7 +130,7 @@ func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q 
 		c.helpFrom = claimant(from, tx.Conn().Remote().Addr())
 		c.modest = d.Test || a.claimed(c.helpFrom)
 	}
-	if a.stop || len(a.calls) >= a.o.MaxCalls && (!c.emergency || c.modest) {
+	if a.stop || len(a.calls) >= a.o.MaxCalls && (!c.emergency || c.modest) || !c.emergency && a.hasMany(from) {
 		return nil
 	}
 	a.calls[c.id] = c
@@ -141,6 +141,24 @@ func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q 
 		c.helpFlow.Store(tx.Conn().Flow())
 	}
 	return c
+}
+
+// mostOfOne is how many of the calls that there may be at once are one user's at the least; else it is a tenth of them: one phone that has
+// gone wild must not leave the others none.
+const mostOfOne = 10
+
+// hasMany reports whether the origin has all the calls that it may have. a.mu is held.
+func (a *Agent) hasMany(from route.Origin) bool {
+	n, most := 0, max(mostOfOne, a.o.MaxCalls/10)
+	if from.User == nil || len(a.calls) < most {
+		return false
+	}
+	for _, c := range a.calls {
+		if c.origin.User != nil && c.origin.User.ID == from.User.ID {
+			n++
+		}
+	}
+	return n >= most
 }
 
 // query says what was asked for, in the router's words.
