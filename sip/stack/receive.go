@@ -135,7 +135,7 @@ func (c *Conn) serve(t *ServerTx) {
 	c.s.o.OnRequest(t)
 }
 
-// cancelRequest answers a CANCEL (RFC 3261 §9.2): 200 when its INVITE is open here, on this very connection, else 481.
+// cancelRequest answers a CANCEL (RFC 3261 §9.2): 200 when its INVITE is open here, from the same peer, else 481.
 func (c *Conn) cancelRequest(r *sip.Request) {
 	t := c.s.servers.find(c.serverKey(r, sip.INVITE))
 	if t == nil {
@@ -150,8 +150,11 @@ func (c *Conn) cancelRequest(r *sip.Request) {
 // its request is told by Request-URI, From tag, Call-ID, CSeq and Via together.
 func (c *Conn) serverKey(r *sip.Request, method sip.RequestMethod) string {
 	via, from := r.Via(), strconv.FormatUint(c.flow, 10)
-	if c.over == UDP { // its address is all that a flow is: what is repeated there belongs to the transaction though the flow is another
+	switch who := c.Get(); {
+	case c.over == UDP: // its address is all that a flow is: what is repeated there belongs to the transaction though the flow is another
 		from = c.remote.String()
+	case c.side == Trunk && who != nil: // an SBC has several connections, and may send the CANCEL on another than its INVITE
+		from = fmt.Sprint("trunk ", who)
 	}
 	branch, _ := via.Params.Get("branch")
 	if len(branch) > len(sip.RFC3261BranchMagicCookie) && strings.HasPrefix(branch, sip.RFC3261BranchMagicCookie) {

@@ -138,8 +138,8 @@ func (t *ServerTx) cancel() {
 	}
 }
 
-// serverTxs are the open server transactions. The key holds the flow, over UDP its address: nobody matches another
-// connection's transaction.
+// serverTxs are the open server transactions. The key holds the flow, over UDP its address, of a trunk who it is: nobody matches
+// another peer's transaction.
 type serverTxs struct {
 	mu sync.Mutex
 	m  map[string]*ServerTx

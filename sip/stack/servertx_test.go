@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -103,6 +104,45 @@ func TestServerCancel(t *testing.T) {
 	p.response(200)
 	p.send(cancelOf(invite))
 	p.response(481)
+	if n := b.servers.size(); n != 0 {
+		t.Errorf("%d transactions left", n)
+	}
+}
+
+// TestTrunkCancelsElsewhere: an SBC may send a CANCEL on another of its connections; another SBC's matches nothing.
+func TestTrunkCancelsElsewhere(t *testing.T) {
+	cancelled, txs := make(chan struct{}, 2), make(chan *ServerTx, 1)
+	b := start(t, Options{
+		OnRequest: func(tx *ServerTx) {
+			tx.OnCancel(func() { cancelled <- struct{}{} })
+			txs <- tx
+		},
+		Authorize: func(c *Conn) error {
+			c.Set(c.PeerCertificate().Subject.CommonName)
+			return nil
+		},
+	}, Trunk)
+	sbc := func(name string) *peer {
+		cfg := b.config()
+		cfg.Certificates = []tls.Certificate{b.ca.issue(t, name)}
+		p, err := b.tryDial(Trunk, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	one, other, stranger := sbc("sbc.test"), sbc("sbc.test"), sbc("other.test")
+	invite := request("INVITE")
+	cancel := strings.NewReplacer("INVITE sip", "CANCEL sip", "1 INVITE", "1 CANCEL").Replace(invite)
+	one.send(invite)
+	tx := await(t, "request", txs)
+	stranger.send(cancel)
+	stranger.response(481)
+	other.send(cancel)
+	other.response(200)
+	await(t, "OnCancel", cancelled)
+	tx.Reply(487, "Request Terminated")
+	one.response(487)
 	if n := b.servers.size(); n != 0 {
 		t.Errorf("%d transactions left", n)
 	}
