@@ -26,7 +26,7 @@ func (c *Call) begin() {
 		c.agent.forceTrunk(c.caller.trunk) // the SBC has taken a channel for it already
 		c.caller.counted = true
 	}
-	c.log.Info("call", "from", c.caller.aor(), "to", c.query.Target, "kind", c.decision.Kind.String())
+	c.log.Info("call", "from", c.caller.aor(), "to", clip(c.query.Target), "kind", c.decision.Kind.String())
 	if c.decision.Kind != route.Reject {
 		c.media = c.agent.o.Media.Open(c.id, MediaOptions{Emergency: c.emergency && !c.modest})
 		if r := c.takeCaller(); r.status != 0 {

@@ -245,7 +245,7 @@ func (c *Call) endsBy(cause, who string) {
 
 // publish shows the call to status.
 func (c *Call) publish() {
-	i := &Info{ID: c.id, State: c.state.String(), From: c.caller.aor(), To: c.query.Target, Dialled: clip(c.query.Target), Began: c.began, Answered: c.answeredAt, Emergency: c.emergency}
+	i := &Info{ID: c.id, State: c.state.String(), From: c.caller.aor(), To: clip(c.query.Target), Dialled: clip(c.query.Target), Began: c.began, Answered: c.answeredAt, Emergency: c.emergency}
 	if c.callee != nil {
 		i.To, i.Codec = c.callee.aor(), c.callee.codecs.Audio.Name
 	}

@@ -207,6 +207,6 @@ func (c *Call) goesAway(d route.Decision) []route.Target {
 		c.ringing = c.after(d.RingFor, c.ringTime)
 		return targets
 	}
-	c.log.Warn("the callback goes round: the caller's cloud number leads back here", "to", c.query.Target)
+	c.log.Warn("the callback goes round: the caller's cloud number leads back here", "to", clip(c.query.Target))
 	return slices.DeleteFunc(slices.Clone(targets), func(t route.Target) bool { return t.Number != "" })
 }

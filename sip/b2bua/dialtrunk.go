@@ -32,7 +32,7 @@ func rank(up bool) int {
 // tryTrunk dials the next trunk; without one left the target is exhausted.
 func (c *Call) tryTrunk() {
 	if !c.turnsBack() {
-		c.log.Warn("the call goes round: out by the trunk that it came from, and back", "to", c.query.Target)
+		c.log.Warn("the call goes round: out by the trunk that it came from, and back", "to", clip(c.query.Target))
 		c.refusal = refusal{status: 482, reason: "Loop Detected"}
 		c.refusedBy("box")
 		c.feed(inRefused, nil, nil)

@@ -104,7 +104,7 @@ func (c *Call) recognised() {
 	switch {
 	case c.decision.Kind == route.Emergency:
 		c.forHelp = true
-		f := &EmergencyFacts{Dialled: c.query.Target, Number: c.decision.Number, Test: c.decision.Test, User: c.caller.user,
+		f := &EmergencyFacts{Dialled: clip(c.query.Target), Number: c.decision.Number, Test: c.decision.Test, User: c.caller.user,
 			Device: c.caller.instance, Source: c.caller.source.String(), Instance: c.caller.instance, Binding: c.caller.binding}
 		c.spare(func() {
 			d := c.callerDevice()
@@ -133,7 +133,7 @@ func (c *Call) recognised() {
 				}
 			}
 		}
-		c.note(EmergencyEvent{Kind: CallbackBegan, Trunk: c.caller.trunk.ID, ELIN: c.query.Target, Text: c.query.Caller.Number})
+		c.note(EmergencyEvent{Kind: CallbackBegan, Trunk: c.caller.trunk.ID, ELIN: clip(c.query.Target), Text: c.query.Caller.Number})
 	}
 	if c.decision.Alarm != "" {
 		c.note(EmergencyEvent{Kind: AlarmRaised, Text: string(c.decision.Alarm)})

@@ -320,3 +320,24 @@ func tagged(req *sip.Request) *sip.Request {
 	req.To().Params.Add("tag", "nobodys")
 	return req
 }
+
+// TestLongTarget: what is kept of a Request-URI is bounded, however long it is: a stranger may write it into the emergency records.
+func TestLongTarget(t *testing.T) {
+	w := newWorld(t, helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911;x=" + strings.Repeat("a", 4000))
+	x.answer(x.incoming(sip.INVITE))
+	o.up(nil)
+	x.acked()
+	if i := w.agent.Calls()[0]; len(i.Dialled) > 128 || len(i.To) > 128 {
+		t.Errorf("status has %d and %d bytes", len(i.Dialled), len(i.To))
+	}
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	r := w.ended()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.help[0].Facts.Dialled); n > 128 || len(r.Dialled) > 128 {
+		t.Errorf("%d bytes in the emergency record, %d in the call's", n, len(r.Dialled))
+	}
+}

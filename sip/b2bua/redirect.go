@@ -17,7 +17,7 @@ func (c *Call) redirect(l *leg, res *sip.Response) bool {
 	l.pending, l.status = false, res.StatusCode
 	c.dropBranch(l)
 	d := route.Redirect(c.decision, l.user, target)
-	c.log.Info("redirected", "leg", l.name, "aor", l.aor(), "to", target, "kind", d.Kind.String())
+	c.log.Info("redirected", "leg", l.name, "aor", l.aor(), "to", clip(target), "kind", d.Kind.String())
 	if d.Kind == route.Reject {
 		c.refusal = refusal{}
 		c.branchFailed(l, 480, nil)

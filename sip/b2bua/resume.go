@@ -40,7 +40,7 @@ type SavedHelp struct {
 const versionGap = 1000
 
 func (c *Call) savedHelp(l *leg) *SavedHelp {
-	h := &SavedHelp{Call: c.id, Caller: l == c.caller, ForHelp: c.forHelp, Test: c.decision.Test, Answers: c.answers, Dialled: c.query.Target,
+	h := &SavedHelp{Call: c.id, Caller: l == c.caller, ForHelp: c.forHelp, Test: c.decision.Test, Answers: c.answers, Dialled: clip(c.query.Target),
 		Number: c.decision.Number, Answered: c.answeredAt, Source: l.source, Session: l.id, Version: l.local.Version, Plain: l.plainOK}
 	if p := l.peer; p != nil {
 		h.Profile, h.Lines, h.Index, h.Mux = p.Profile, p.Lines, p.Index, p.Mux
