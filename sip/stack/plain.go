@@ -81,11 +81,15 @@ func (s *Stack) PlainFault() error {
 
 // PlainAddr is where the box listens for devices on TCP or UDP; zero if it does not.
 func (s *Stack) PlainAddr(over Transport) netip.AddrPort {
-	switch {
-	case over == UDP && s.plain.sock.Load() != nil:
-		return (*s.plain.sock.Load()).LocalAddr().(*net.UDPAddr).AddrPort()
-	case over == TCP && s.plain.tcp.Load() != nil:
-		return s.plain.tcp.Load().l.Addr().(*net.TCPAddr).AddrPort()
+	switch over {
+	case UDP:
+		if sock := s.plain.sock.Load(); sock != nil {
+			return (*sock).LocalAddr().(*net.UDPAddr).AddrPort()
+		}
+	case TCP:
+		if l := s.plain.tcp.Load(); l != nil {
+			return l.l.Addr().(*net.TCPAddr).AddrPort()
+		}
 	}
 	return netip.AddrPort{}
 }
