@@ -247,6 +247,7 @@ func (d *datagrams) serve(sock PacketConn) {
 // receive takes one datagram. One of an address that the site does not name is counted, and nothing more is done about it.
 // Only a request that can begin something makes a flow: not what cannot be read, no response, no ACK and no CANCEL.
 func (d *datagrams) receive(from netip.AddrPort, data []byte) {
+	defer d.contained(from)
 	d.mu.Lock()
 	dev := d.devices[from.Addr()]
 	d.mu.Unlock()

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 // contained is deferred round what the layer above does about a request: it is answered, unless it has been.
 func (t *ServerTx) contained() {
 	if p := recover(); p != nil {
-		t.conn.s.fault(t.conn, p)
+		t.conn.s.fault(t.conn.side, t.conn.remote, p)
 		t.Reply(500, "Server Internal Error")
 	}
 }
@@ -20,14 +21,21 @@ func (t *ServerTx) contained() {
 // contained is deferred round all that the read loop does about a message; the connection goes on with the next one.
 func (c *Conn) contained(more *bool) {
 	if p := recover(); p != nil {
-		c.s.fault(c, p)
+		c.s.fault(c.side, c.remote, p)
 		*more = true
 	}
 }
 
-func (s *Stack) fault(c *Conn, p any) {
+// contained is the same for a datagram.
+func (d *datagrams) contained(from netip.AddrPort) {
+	if p := recover(); p != nil {
+		d.s.fault(Access, from, p)
+	}
+}
+
+func (s *Stack) fault(side Side, from netip.AddrPort, p any) {
 	s.counters.Faults.Add(1)
 	if !s.quiet(faulted, time.Now()) {
-		s.log.Error("fault in a message", "side", c.side, "source", c.remote.String(), "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
+		s.log.Error("fault in a message", "side", side, "source", from.String(), "fault", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 }

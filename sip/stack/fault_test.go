@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -55,4 +56,30 @@ func TestAFaultCostsOneMessage(t *testing.T) {
 	if u := b.Usage(); u.ServerTxs != 0 || u.ClientTxs != 0 {
 		t.Errorf("left: %+v", u)
 	}
+}
+
+// The same of a datagram, and of one that is looked at because a limit is reached.
+func TestAFaultCostsOneDatagram(t *testing.T) {
+	faulty := func(r *sip.Request) {
+		if r.GetHeader("x-fault") != nil {
+			panic("injected")
+		}
+	}
+	ethered(t, Options{
+		OnAck:  func(_ *Conn, r *sip.Request) { faulty(r) },
+		Urgent: func(_ *Conn, r *sip.Request) bool { faulty(r); return false },
+	}, func(t *testing.T, s *Stack, e *ether) {
+		e.put(gatewayAt, asked("ACK", "X-Fault: yes"))
+		for port := range 2 * flowsPerDevice { // more than there is room for
+			e.put(netip.AddrPortFrom(netip.MustParseAddr("10.0.0.71"), uint16(2000+port)).String(), asked("INVITE", "X-Fault: yes"))
+		}
+		e.take()
+		if n := s.Counters().Faults.Load(); n < 2 {
+			t.Errorf("%d faults", n)
+		}
+		e.put(gatewayAt, asked("OPTIONS"))
+		if len(e.take()) != 1 {
+			t.Error("it is not served any more")
+		}
+	})
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // receive takes one framed message off the wire; false ends the connection.
-func (c *Conn) receive(raw []byte) bool {
+func (c *Conn) receive(raw []byte) (more bool) {
+	defer c.contained(&more)
 	if c.s.o.Trace != nil {
 		c.s.o.Trace(c, false, raw)
 	}
@@ -40,8 +41,7 @@ func (c *Conn) indulge(m sip.Message, err error) (sip.Message, error) {
 }
 
 // handle takes one parsed message, of size bytes; false ends the connection.
-func (c *Conn) handle(m sip.Message, size int) (more bool) {
-	defer c.contained(&more)
+func (c *Conn) handle(m sip.Message, size int) bool {
 	switch m := m.(type) {
 	case *sip.Response:
 		c.s.counters.Responses.Add(1)
