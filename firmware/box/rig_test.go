@@ -223,6 +223,9 @@ func (r *rig) run() (stop func()) {
 		r.calls.Stop()
 		cancel()
 		wg.Wait()
+		if n := r.stack.Counters().Faults.Load(); n > 0 {
+			r.t.Errorf("%d messages set off a fault", n)
+		}
 	}
 }
 

@@ -243,6 +243,9 @@ func (w *world) clean() {
 	for _, fault := range w.media.faults {
 		w.t.Error(fault)
 	}
+	if n := w.stack.Counters().Faults.Load(); n > 0 {
+		w.t.Errorf("%d messages set off a fault", n)
+	}
 }
 
 func (w *world) list(id string) []registrar.Binding {

@@ -172,7 +172,7 @@ func FuzzConversation(f *testing.F) {
 	all := material(f)
 	network := &pipes{queue: make(chan net.Conn)}
 	const message = 150 * time.Millisecond
-	s := New(Options{Network: network, OnRequest: chatty, OnAck: func(*Conn, *sip.Request) {},
+	s := New(Options{Log: faultLog(), Network: network, OnRequest: chatty, OnAck: func(*Conn, *sip.Request) {},
 		Limits: Limits{MessageTimeout: message, UnauthenticatedRate: 1000}})
 	ca := newAuthority(f, "fuzz")
 	if err := s.Listen(Access, pipeServer, &tls.Config{Certificates: []tls.Certificate{ca.issue(f, "box")}}); err != nil {
@@ -223,6 +223,7 @@ func FuzzConversation(f *testing.F) {
 			fresh.close()
 		}
 		c.close()
+		noFaults(t, s)
 		for end := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
 			u := s.Usage()
 			if u == (Usage{}) {

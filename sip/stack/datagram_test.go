@@ -236,7 +236,7 @@ func FuzzDatagram(f *testing.F) {
 	for _, s := range []string{"", "\r\n", "\x00\x01\x00\x00", asked("OPTIONS"), strings.Replace(asked("OPTIONS"), ";rport", ":0;rport=;maddr=1.2.3.4", 1)} {
 		f.Add([]byte(s))
 	}
-	s := New(Options{Network: &ether{}, OnRequest: func(tx *ServerTx) { tx.Reply(200, "OK") }})
+	s := New(Options{Log: faultLog(), Network: &ether{}, OnRequest: func(tx *ServerTx) { tx.Reply(200, "OK") }})
 	s.SetPlain(Plain{Listen: etherBox, UDP: []netip.Addr{netip.MustParseAddr("10.0.0.71")}})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		msg, err := cutDatagram(data)
@@ -251,6 +251,7 @@ func FuzzDatagram(f *testing.F) {
 			}
 		}
 		s.plain.receive(netip.MustParseAddrPort(gatewayAt), data)
+		noFaults(t, s)
 		if n := len(s.Conns()); n > flowsPerDevice {
 			t.Fatalf("%d flows", n)
 		}

@@ -140,6 +140,7 @@ func ethered(t *testing.T, o Options, do func(t *testing.T, s *Stack, e *ether))
 			t.Error(err)
 		}
 		synctest.Wait()
+		noFaults(t, s)
 		if u := s.Usage(); u != (Usage{}) {
 			t.Errorf("held after the end: %+v", u)
 		}

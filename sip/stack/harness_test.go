@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/netip"
@@ -117,9 +118,23 @@ func (b *box) stop() {
 			b.t.Errorf("Run: %v", err)
 		}
 		b.ended <- nil
+		noFaults(b.t, b.Stack)
 	case <-time.After(patience):
 		b.t.Error("Run did not end")
 	}
+}
+
+// noFaults fails a test whose messages have set off faults of the program, unless it is about those.
+func noFaults(t testing.TB, s *Stack) {
+	t.Helper()
+	if n := s.Counters().Faults.Load(); n > 0 && !strings.HasPrefix(t.Name(), "TestAFault") {
+		t.Errorf("%d faults", n)
+	}
+}
+
+// faultLog shows where they were.
+func faultLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // peer is a phone or an SBC on a connection of its own.
