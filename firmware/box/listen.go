@@ -13,8 +13,6 @@ func listening(key string, err error) error {
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s: %w: another program has it, perhaps another holdfast; end that one, or take another port", key, err)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: %w: this machine does not have the address; correct it, or give it to the machine ([network])", key, err)
 	}
 	return fmt.Errorf("%s: %w", key, err)
 }

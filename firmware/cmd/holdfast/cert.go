@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,13 +62,15 @@ func certCommand(ctx context.Context, args []string, out io.Writer) error {
 		return printJSON(out, list)
 	}
 	p := page{now: time.Now(), zone: time.Local}
-	for _, i := range list {
-		if *roots {
-			if string(i.Use) == *use {
-				p.text.WriteString(i.Trust.PEM)
-			}
-			continue
+	if *roots {
+		i := slices.IndexFunc(list, func(i certs.Info) bool { return string(i.Use) == *use })
+		if i < 0 {
+			return fmt.Errorf("nothing is in force for %q; `holdfast cert show` lists what is", *use)
 		}
+		_, err = io.WriteString(out, list[i].Trust.PEM)
+		return err
+	}
+	for _, i := range list {
 		p.certificate(i)
 	}
 	_, err = io.WriteString(out, p.text.String())

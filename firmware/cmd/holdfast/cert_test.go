@@ -41,6 +41,7 @@ func TestCertWords(t *testing.T) {
 		"show":          {[]string{"show"}, 0, "For phones: box.example.com\n"},
 		"whom to trust": {[]string{"show"}, 0, "  Phones must trust CN=Root\n               SHA-256 cd34;"},
 		"root":          {[]string{"show", "--root"}, 0, "root in PEM\n"},
+		"root of none":  {[]string{"show", "--root", "--for", "fax"}, 1, `nothing is in force for "fax"`},
 		"JSON":          {[]string{"show", "--json"}, 0, `"sha256": "ab12"`},
 		"request":       {[]string{"request", "--names", "a.example.com, 10.0.0.5", "--for", "trunk"}, 0, "Done."},
 		"install":       {[]string{"install", file}, 0, "Done."},
