@@ -1,6 +1,7 @@
 """What suites share that have a box, an SBC with the PSTN behind it, and phones of some users."""
 
 import re
+import time
 
 import box
 import calls
@@ -72,6 +73,20 @@ class Branch(Suite):
     def alive(self, *phones_and_marks):
         for p, since in phones_and_marks:
             expect(not p.seen(("down", "dead"), since), "%s lost the call" % p)
+
+    def hand_on(self, a, b, c):
+        """a calls b, b hands it on to c (blind transfer), a hangs up; they talk before and after."""
+        with a, b, c:
+            calls.registered(a, b, c)
+            at, bt = calls.connect(a, b, b.account.user)
+            ct = c.mark()
+            time.sleep(TALK)
+            b.transfer(c.account.user)
+            expect(c.wait("up", PATIENCE, ct), "the target's phone has no call")
+            self.gone(b, bt, "it has transferred")
+            time.sleep(TALK)
+            calls.release(a, c, at, ct)
+            self.quiet()
 
     def quiet(self):
         until("no call is left in the box", PATIENCE, lambda: not self.box.status().get("calls"), 0.2)

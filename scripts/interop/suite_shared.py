@@ -6,7 +6,7 @@ import time
 import calls
 from baresip import Baresip
 from branch import TALK, Branch
-from harness import PATIENCE, case, expect
+from harness import case, expect
 from linphone import Linphone
 
 
@@ -53,16 +53,6 @@ class Shared(Branch):
     @case("linphone hands its caller on to a third: both have keys of the box's own and hear each other")
     def transfer(self):
         a, b, c = self.phone(Linphone, "1001"), self.phone(Linphone, "1002"), self.phone(Linphone, "1003")
-        with a, b, c:
-            calls.registered(a, b, c)
-            at, bt = calls.connect(a, b, "1002")
-            ct = c.mark()
-            time.sleep(TALK)
-            b.transfer("1003")
-            expect(c.wait("up", PATIENCE, ct), "the target's phone has no call")
-            self.gone(b, bt, "it has transferred")
-            time.sleep(TALK)
-            calls.release(a, c, at, ct)
-            self.quiet()
+        self.hand_on(a, b, c)
         return "the caller heard %.1f s of the first and %.1f s of the second, the second %.1f s" % (
             self.heard(a, b.hz), self.heard(a, c.hz), self.heard(c, a.hz))

@@ -21,17 +21,7 @@ class Transfers(Branch):
     @case("blind transfer: linphone hands its caller, a baresip, to another linphone")
     def blind(self):
         a, b, c = self.phone(Baresip, "1001"), self.phone(Linphone, "1002"), self.phone(Linphone, "1003")
-        with a, b, c:
-            calls.registered(a, b, c)
-            at, bt = calls.connect(a, b, "1002")
-            ct = c.mark()
-            time.sleep(TALK)
-            b.transfer("1003")
-            expect(c.wait("up", PATIENCE, ct), "the target's phone has no call")
-            self.gone(b, bt, "it has transferred")
-            time.sleep(TALK)
-            calls.release(a, c, at, ct)
-            self.quiet()
+        self.hand_on(a, b, c)
         words = "the caller heard %.1f s of the first and %.1f s of the second" % (self.heard(a, b.hz), self.heard(a, c.hz))
         self.heard(c, a.hz)
         return words

@@ -117,7 +117,7 @@ func TestBlindTransfer(t *testing.T) {
 			}
 			transferor.within(sip.INVITE, directed(sdp.SendOnly, pcmu, ev8)) // phones hold first
 			stays.rejoined(pcmu, ev8)
-			transferor.u.settle(transferor)
+			transferor.settle()
 			transferor.refer("<sip:1003@lsp.test>").wait(202)
 			in := x.incoming(sip.INVITE)
 			if from := in.Request().From(); from.Address.User != stays.u.name {
@@ -152,8 +152,7 @@ func TestBlindTransfer(t *testing.T) {
 }
 
 // settle takes the 200 of the hold and acknowledges it.
-func (u *ua) settle(o *outgoing) {
-	o.dlg.localSeq += 0
+func (o *outgoing) settle() {
 	o.ackChange()
 	o.within(sip.UPDATE, nil).wait(200) // the ACK has been taken
 }
