@@ -14,7 +14,8 @@ type Event struct {
 	For    time.Duration // how long nothing came that authenticated, or how long the key was held
 }
 
-// eventRoom is how many events wait for the call; what finds no room is reported later, not lost.
+// eventRoom is how many events wait for the call. Silence and the end of a play that find no room are reported later; a digit is lost,
+// and counted.
 const eventRoom = 16
 
 // silence is the watch over one leg. It measures from the last authentic packet, or from the last Set.

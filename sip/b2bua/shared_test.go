@@ -125,6 +125,21 @@ func TestKeysAreNotShared(t *testing.T) {
 	}
 }
 
+// TestSharedKeysWithAnMKI: the phone that was called names its key in each packet, which the caller could not be told: that direction is
+// sealed anew. The other is not.
+func TestSharedKeysWithAnMKI(t *testing.T) {
+	w := sharingWorld(t, nil)
+	a, b := w.owner("1001"), w.owner("1002")
+	b.key.MKI = []byte{7}
+	caller := a.calls("1002")
+	callee, _ := b.accepts(b.incoming(sip.INVITE))
+	a.fresh(described(t, caller.up(nil)), b)
+	w.sharing(false, true)
+	caller.within(sip.BYE, nil).wait(200)
+	callee.u.bye()
+	w.ended()
+}
+
 // TestSharedKeysOtherNumbers: what one sends would mean nothing to the other. The phone, which has only the caller's key, gets another.
 func TestSharedKeysOtherNumbers(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
