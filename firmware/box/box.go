@@ -173,6 +173,7 @@ func (b *Box) buildSIP() error {
 		OnStray: func(c *stack.Conn, r *stack.Response) { b.calls.Stray(c, r) },
 	})
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.sbcRoots, Log: b.log,
+		InUse:       func(id string) bool { return b.calls != nil && b.calls.HelpOn(id) },
 		Certificate: func() (*tls.Certificate, error) { return b.trunkCert.Load(), nil }})
 	b.access = access.New(access.Options{Log: b.log, Site: b.site.Load, Gate: b.gate, Registrar: b.registrar,
 		Persist: b.saveBindings, OnRefused: b.strays.note, InCall: func(c *stack.Conn) bool { return b.calls.Busy(c) },

@@ -87,6 +87,7 @@ func (b *Box) housekeeping(ctx context.Context) error {
 			rush.clear()
 		}
 		b.releaseGateways(now)
+		b.releaseTrunks(now)
 		for _, g := range b.registrar.Expire(now) {
 			b.forgetBindings(g.AOR)
 		}

@@ -107,6 +107,13 @@ func (b *Box) recheckTrunks() {
 	}
 }
 
+// releaseTrunks lets those go that are no longer the document's, as soon as their calls for help are over.
+func (b *Box) releaseTrunks(now time.Time) {
+	if b.trunks.Release(now) {
+		b.recheckTrunks()
+	}
+}
+
 // connClosed marks the phones of a lost connection as unreachable at once, and has a lost trunk asked again.
 func (b *Box) connClosed(c *stack.Conn) {
 	b.trunks.Lost(c)

@@ -212,3 +212,39 @@ func TestGoneElsewhereIsNoVictim(t *testing.T) {
 	c.bye()
 	w.ended()
 }
+
+// TestHelpOn says for which trunks no new document counts yet.
+func TestHelpOn(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b, x1 := w.phone("1001"), w.phone("1002"), w.sbc("sbc1")
+	on := func(when string, first, second bool) {
+		t.Helper()
+		if got := [2]bool{w.agent.HelpOn("sbc1"), w.agent.HelpOn("sbc2")}; got != [2]bool{first, second} {
+			t.Errorf("%s: %v", when, got)
+		}
+	}
+	o := b.call("912175550142")
+	x1.answer(x1.incoming(sip.INVITE))
+	o.up(nil)
+	x1.acked()
+	on("an ordinary call", false, false)
+	o.within(sip.BYE, nil).wait(200)
+	x1.bye()
+	w.ended()
+	o = a.call("911")
+	x1.answer(x1.incoming(sip.INVITE))
+	o.up(nil)
+	x1.acked()
+	on("a call for help", true, false)
+	o.within(sip.BYE, nil).wait(200)
+	x1.bye()
+	w.ended()
+	on("afterwards", false, false)
+	c, id := &Call{emergency: true, gone: make(chan struct{})}, "sbc2"
+	c.onTrunk.Store(&id)
+	w.agent.mu.Lock()
+	w.agent.calls["connects"] = c // it has no dialog yet
+	w.agent.mu.Unlock()
+	on("one that connects", false, true)
+	w.agent.remove(&Call{id: "connects"})
+}

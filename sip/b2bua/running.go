@@ -83,6 +83,23 @@ func (a *Agent) HelpSources() (out []netip.Addr) {
 	return out
 }
 
+// HelpOn reports whether an emergency call or a callback to one runs on the trunk, or is about to.
+func (a *Agent) HelpOn(trunk string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.legs {
+		if l.trunk != nil && l.trunk.ID == trunk && l.call.emergency {
+			return true
+		}
+	}
+	for _, c := range a.calls {
+		if on := c.onTrunk.Load(); c.emergency && on != nil && *on == trunk && !c.isGone() {
+			return true
+		}
+	}
+	return false
+}
+
 // Busy reports whether a call runs on the connection.
 func (a *Agent) Busy(c *stack.Conn) bool {
 	a.mu.Lock()

@@ -20,7 +20,8 @@ type trunk struct {
 	mu      sync.Mutex
 	conn    *stack.Conn
 	state   State
-	misses  int // in a row
+	misses  int       // in a row
+	used    time.Time // when it leaves: last by a call that keeps it
 	dialing bool
 	waiting []func(*stack.Conn, error)
 }

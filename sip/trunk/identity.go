@@ -81,7 +81,10 @@ func (s *Set) Identify(cert *x509.Certificate) (string, error) {
 	if cert == nil {
 		return "", errors.New("no client certificate")
 	}
-	for _, t := range s.all() {
+	s.mu.Lock()
+	leaving := slices.Clone(s.leaving)
+	s.mu.Unlock()
+	for _, t := range append(s.all(), leaving...) {
 		if Matches(&t.cfg, cert) == nil {
 			return t.cfg.ID, nil
 		}

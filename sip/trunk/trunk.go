@@ -27,6 +27,8 @@ type Options struct {
 	Log         *slog.Logger
 	// OnChange is told when a trunk comes up or goes down; it must not block.
 	OnChange func(State)
+	// InUse reports whether a call that no new document may cut runs on the trunk; nil: none.
+	InUse func(id string) bool
 
 	Patience time.Duration // how long an OPTIONS may stay unanswered, default 4 s, at most the trunk's interval
 	Retry    time.Duration // between two OPTIONS to a trunk that is down or has missed one, default 2 s, likewise
@@ -56,6 +58,7 @@ type Set struct {
 	running bool
 	trunks  map[string]*trunk
 	order   []string
+	leaving []*trunk // that the document has removed or moved, and that are in use
 	wg      sync.WaitGroup
 }
 
@@ -103,10 +106,10 @@ func (s *Set) spawn(f func()) bool {
 }
 
 // Update takes over the trunks of a new site document. A trunk that is reached and known as before keeps its
-// connection; one that is removed or moved is hung up: its calls' audio runs on until a party ends them.
+// connection; one that is removed or moved is hung up: its calls' audio runs on until a party ends them. One that is in
+// use is hung up later (leaving.go).
 func (s *Set) Update(list []site.Trunk) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	keep := make(map[string]*trunk, len(list))
 	s.order = s.order[:0]
 	for _, cfg := range list {
@@ -124,10 +127,12 @@ func (s *Set) Update(list []site.Trunk) {
 	}
 	for id, t := range s.trunks {
 		if keep[id] != t {
-			t.stop()
+			s.leaving = append(s.leaving, t)
 		}
 	}
 	s.trunks = keep
+	s.mu.Unlock()
+	s.Release(time.Now())
 }
 
 // reach is what of a trunk's settings a connection depends on; the rest is the routing's.
@@ -160,10 +165,19 @@ func (s *Set) Up(id string) bool {
 	return t != nil && t.current().Up
 }
 
+// find is the document's trunk, or one that is leaving.
 func (s *Set) find(id string) *trunk {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trunks[id]
+	if t := s.trunks[id]; t != nil {
+		return t
+	}
+	for _, t := range s.leaving {
+		if t.cfg.ID == id {
+			return t
+		}
+	}
+	return nil
 }
 
 // Connect hands f a connection to the trunk, from a goroutine of its own: the one that is open, or a new one. f must
