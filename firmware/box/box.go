@@ -187,6 +187,7 @@ func (b *Box) buildSIP() error {
 	b.desk, b.codecs = newDesk(b), newCodecs(b)
 	b.calls = b2bua.New(b2bua.Options{Log: b.log, Stack: b.stack, Media: anchor{b.relay, b.prompts}, Trunks: b.trunks,
 		Site: b.site.Load, Policy: b.policy, Authenticate: b.access.Authenticate, Known: b.access.Known, Prove: b.access.Prove, OnEnd: b.callEnded,
+		IsTrunk: func(c *stack.Conn, id string) bool { return b.trunks.Is(id, c.PeerCertificate()) },
 		Dialogs: dialogs{b}, OnLeg: b.traceLeg(), SharedKeys: b.cfg.Media.SharedKeys,
 		ELINs: b.pinned.table, SavePins: b.pinned.save, OnEmergency: b.emergencyStep, OnCut: b.desk.ring, OnCodecs: b.codecs.heard,
 		Bindings: func(id string) []registrar.Binding { return b.registrar.Bindings(time.Now(), id) }})

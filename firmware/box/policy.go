@@ -100,7 +100,7 @@ func (b *Box) recheckTrunks() {
 		if c.Side() != stack.Trunk {
 			continue
 		}
-		if id, err := b.trunks.Identify(c.PeerCertificate()); err != nil || c.Get() != any(id) {
+		if id, _ := c.Get().(string); !b.trunks.Is(id, c.PeerCertificate()) {
 			b.log.Warn("connection of a trunk is closed: the site document has changed", "trunk", c.Get(), "source", c.Remote().String())
 			go c.Close()
 		}

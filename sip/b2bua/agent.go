@@ -32,6 +32,10 @@ type Options struct {
 	Media  Media
 	Trunks Trunks
 
+	// IsTrunk reports whether a connection of another trunk is as good as one of the trunk: SBCs may share a certificate. nil:
+	// none is.
+	IsTrunk func(c *stack.Conn, trunk string) bool
+
 	Site     func() *site.Site                       // the document in force; never nil
 	Policy   func() route.Policy                     // what the mode allows now
 	Bindings func(userID string) []registrar.Binding // live bindings, reachable ones first
@@ -196,10 +200,15 @@ func (l *leg) owns(c *stack.Conn, req *sip.Request) bool {
 		return false
 	}
 	if l.side == stack.Trunk {
-		id, _ := c.Get().(string)
-		return l.trunk != nil && id == l.trunk.ID
+		return l.trunk != nil && l.call.agent.isTrunk(c, l.trunk.ID)
 	}
 	return c.Remote().Addr() == l.source
+}
+
+// isTrunk reports whether a connection is the trunk's.
+func (a *Agent) isTrunk(c *stack.Conn, trunk string) bool {
+	id, _ := c.Get().(string)
+	return id == trunk || a.o.IsTrunk != nil && a.o.IsTrunk(c, trunk)
 }
 
 func (a *Agent) find(callID, tag string) *leg {

@@ -3,6 +3,7 @@ package b2bua
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,5 +211,27 @@ func TestAckIsLostWithItsConnection(t *testing.T) {
 		t.Errorf("ACK of another dialog:\n%s", ack)
 	default:
 	}
+	w.ended()
+}
+
+// TestByeOverTheOtherTrunk: SBCs that share a certificate may end each other's calls; others may not.
+func TestByeOverTheOtherTrunk(t *testing.T) {
+	w := newWorld(t, nil)
+	var share atomic.Bool
+	w.mu.Lock() // as whoever reads it does
+	w.agent.o.IsTrunk = func(c *stack.Conn, trunk string) bool {
+		return share.Load() && c.Get() == any("sbc2") && trunk == "sbc1"
+	}
+	w.mu.Unlock()
+	a, x1, x2 := w.phone("1001"), w.sbc("sbc1"), w.sbc("sbc2")
+	o := a.call("911", pcmu)
+	psap := x1.answer(x1.incoming(sip.INVITE), pcmu)
+	o.up(nil)
+	x1.acked()
+	psap.u = x2
+	psap.within(sip.BYE, nil).wait(481)
+	share.Store(true)
+	psap.within(sip.BYE, nil).wait(200)
+	a.bye()
 	w.ended()
 }

@@ -114,8 +114,7 @@ func (a *Agent) Stray(c *stack.Conn, res *sip.Response) {
 // ackAgain acknowledges a repeated 2xx of a trunk on the connection that it came by: who hears no ACK ends the call (RFC
 // 3261 §13.3.1.4).
 func (a *Agent) ackAgain(c *stack.Conn, res *sip.Response, l *leg) {
-	id, _ := c.Get().(string)
-	if l == nil || l.trunk == nil || l.trunk.ID != id {
+	if l == nil || l.trunk == nil || !a.isTrunk(c, l.trunk.ID) {
 		return
 	}
 	go l.call.post(gotReply{l, res, nil, func(res *sip.Response, _ error) {

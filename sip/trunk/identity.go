@@ -81,15 +81,19 @@ func (s *Set) Identify(cert *x509.Certificate) (string, error) {
 	if cert == nil {
 		return "", errors.New("no client certificate")
 	}
-	s.mu.Lock()
-	leaving := slices.Clone(s.leaving)
-	s.mu.Unlock()
-	for _, t := range append(s.all(), leaving...) {
+	for _, t := range append(s.all(), s.stay()...) {
 		if Matches(&t.cfg, cert) == nil {
 			return t.cfg.ID, nil
 		}
 	}
 	return "", fmt.Errorf("%w: it is for %s", ErrStranger, list(names(cert)))
+}
+
+// Is reports whether a verified certificate is that of the trunk, be it another's too: SBCs may share a name.
+func (s *Set) Is(id string, cert *x509.Certificate) bool {
+	return cert != nil && slices.ContainsFunc(append(s.all(), s.stay()...), func(t *trunk) bool {
+		return t.cfg.ID == id && Matches(&t.cfg, cert) == nil
+	})
 }
 
 // tlsConfig for dialling: the chain against the configured roots, then the name. Go's own check cannot do without a

@@ -14,11 +14,8 @@ const afterUse = 40 * time.Second
 // Release hangs up the trunks that a document has removed or moved and that are no longer in use; it is to be called now and
 // then. It reports whether there were any: what else is connected in their name has to go too.
 func (s *Set) Release(now time.Time) bool {
-	s.mu.Lock()
-	list := slices.Clone(s.leaving)
-	s.mu.Unlock()
 	var gone []*trunk
-	for _, t := range list {
+	for _, t := range s.stay() {
 		if !t.stays(now) {
 			gone = append(gone, t)
 			t.stop()
@@ -28,6 +25,13 @@ func (s *Set) Release(now time.Time) bool {
 	defer s.mu.Unlock()
 	s.leaving = slices.DeleteFunc(s.leaving, func(t *trunk) bool { return slices.Contains(gone, t) })
 	return len(gone) > 0
+}
+
+// stay are the trunks that leave later.
+func (s *Set) stay() []*trunk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.leaving)
 }
 
 // stays reports whether the trunk is in use, or was a moment ago.

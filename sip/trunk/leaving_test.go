@@ -39,6 +39,9 @@ func TestLeavingInUse(t *testing.T) {
 		if id, err := w.set.Identify(certificate(name)); id != want || err != nil {
 			t.Errorf("%s is %q, %v", name, id, err)
 		}
+		if !w.set.Is(want, certificate(name)) || w.set.Is("c", certificate(name)) {
+			t.Errorf("%s: is it %s?", name, want)
+		}
 	}
 	if again, err := w.connect("a"); again != connA || err != nil {
 		t.Errorf("the removed trunk: %v", err)
@@ -59,6 +62,9 @@ func TestLeavingInUse(t *testing.T) {
 	}
 	if id, err := w.set.Identify(certificate("a.test")); err == nil {
 		t.Errorf("a.test is still %q", id)
+	}
+	if w.set.Is("b", certificate("b.test")) || !w.set.Is("b", certificate("moved.test")) || w.set.Is("b", nil) {
+		t.Error("b is who it was")
 	}
 	if w.set.Release(now.Add(3 * afterUse)) {
 		t.Error("released twice")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -53,20 +52,7 @@ func cutOff(t *testing.T) *branch.Branch {
 }
 
 func patient(file string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var doc site.Document
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return err
-	}
-	doc.Serial++
-	doc.Options.MaxExpires = 600
-	if data, err = json.Marshal(doc); err != nil {
-		return err
-	}
-	return os.WriteFile(file, data, 0o600)
+	return rewrite(file, func(d *site.Document) { d.Options.MaxExpires = 600 })
 }
 
 func serves(t *testing.T, b *branch.Branch) {
