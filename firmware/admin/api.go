@@ -125,7 +125,8 @@ func (s *Server) operations() []operation {
 		{Method: "GET", Path: "/reports/{id}", Summary: "One report", scope: read, answer: report.Report{}, do: (*Server).apiReport},
 		{Method: "GET", Path: "/update", Summary: "How far the update is", scope: read, answer: UpdateState{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.update.state(), nil }},
-		{Method: "PUT", Path: "/update", Summary: "Put a new version on the box: the body is the bundle", scope: account.Maintain, raw: s.putUpdate, kind: "application/json"},
+		{Method: "PUT", Path: "/update", Summary: "Put a new version on the box: the body is the bundle", scope: account.Maintain, raw: s.putUpdate, kind: "application/json",
+			query: []parameter{{"force", "take an older version, or the same, too", "boolean"}}},
 	}...)
 }
 

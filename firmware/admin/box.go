@@ -40,8 +40,8 @@ type Tracer interface {
 // Updater puts a new version on the box; nil where there is none to put it.
 type Updater interface {
 	// Update reads a bundle, checks it and switches to it; the box restarts into it when its calls are over. progress takes bytes that
-	// were written and a word of what is being done.
-	Update(ctx context.Context, bundle io.Reader, progress func(written int64, doing string)) error
+	// were written and a word of what is being done. force takes an older version, or the same, too.
+	Update(ctx context.Context, bundle io.Reader, force bool, progress func(written int64, doing string)) error
 }
 
 // Reports are the reports of outages and drills; nil where none are kept.

@@ -256,9 +256,30 @@ func (e *endless) Read(p []byte) (int, error) {
 
 type updater func(io.Reader) error
 
-func (u updater) Update(_ context.Context, r io.Reader, progress func(int64, string)) error {
+func (u updater) Update(_ context.Context, r io.Reader, force bool, progress func(int64, string)) error {
 	progress(1, "writing")
+	if force {
+		r = io.MultiReader(strings.NewReader("by force: "), r)
+	}
 	return u(r)
+}
+
+// TestOlderVersion: an older version is taken only where somebody asks for just that.
+func TestOlderVersion(t *testing.T) {
+	taken := ""
+	r := newRig(t, func(o *Options) {
+		o.Updater = updater(func(body io.Reader) error {
+			data, err := io.ReadAll(body)
+			taken = string(data)
+			return err
+		})
+	})
+	cookie := r.login("root")
+	for query, want := range map[string]string{"": "bundle", "?force=true": "by force: bundle", "?force=false": "bundle"} {
+		if a := r.do("PUT", "/api/v1/update"+query, cookie, strings.NewReader("bundle")); a.status != 200 || taken != want {
+			t.Errorf("%q: %d, taken %q", query, a.status, taken)
+		}
+	}
 }
 
 // TestOversized: whatever is sent, the box takes so much and no more.

@@ -92,7 +92,7 @@ func (s *Server) putUpdate(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	out.SetWriteDeadline(time.Time{})
 	body := &moving{http.MaxBytesReader(w, r.Body, maxBundle), out}
-	err := s.o.Updater.Update(r.Context(), body, s.update.progress)
+	err := s.o.Updater.Update(r.Context(), body, r.URL.Query().Get("force") == "true", s.update.progress)
 	state := s.update.end(s.now().UTC(), err)
 	s.live.nudge()
 	out.SetWriteDeadline(time.Now().Add(answerWithin))

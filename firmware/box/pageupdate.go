@@ -18,10 +18,10 @@ func (b *Box) PageUpdater() *PageUpdater {
 // PageUpdater is the box's software as the admin page changes it.
 type PageUpdater struct{ u *updates }
 
-// Update writes a bundle; the box restarts into it when its calls are over. progress takes the bytes that were written, and
-// what is being done.
-func (p *PageUpdater) Update(ctx context.Context, bundle io.Reader, progress func(written int64, doing string)) error {
-	_, err := p.u.apply(ctx, &watched{bundle, 0, progress}, control.UpdateOrder{})
+// Update writes a bundle; the box restarts into it when its calls are over. force takes an older version, or the same, too.
+// progress takes the bytes that were written, and what is being done.
+func (p *PageUpdater) Update(ctx context.Context, bundle io.Reader, force bool, progress func(written int64, doing string)) error {
+	_, err := p.u.apply(ctx, &watched{bundle, 0, progress}, control.UpdateOrder{Force: force})
 	return err
 }
 

@@ -252,10 +252,10 @@ func TestPageUpdater(t *testing.T) {
 	withUpdates(t, func(*updates, *keeper) {}, func(u *updates, k *keeper) {
 		var heard []string
 		p := (&Box{hardware: hardware{updates: u}}).PageUpdater()
-		if err := p.Update(t.Context(), strings.NewReader("bundle"), func(n int64, doing string) { heard = append(heard, fmt.Sprint(n, " ", doing)) }); err != nil {
+		if err := p.Update(t.Context(), strings.NewReader("bundle"), true, func(n int64, doing string) { heard = append(heard, fmt.Sprint(n, " ", doing)) }); err != nil {
 			t.Error(err)
 		}
-		if got := fmt.Sprint(heard); got != "[6 writing 6 checking]" || !strings.HasPrefix(k.did(), "apply bundle false") {
+		if got := fmt.Sprint(heard); got != "[6 writing 6 checking]" || !strings.HasPrefix(k.did(), "apply bundle true") {
 			t.Errorf("%s %s", got, k.did())
 		}
 	})

@@ -11,7 +11,7 @@ export function uploads(form) {
     if (!file) return;
     const began = Date.now();
     const req = new XMLHttpRequest();
-    req.open('PUT', '/api/v1/update');
+    req.open('PUT', form.elements.force.checked ? '/api/v1/update?force=true' : '/api/v1/update');
     req.upload.onprogress = (p) => {
       const left = p.loaded ? ((Date.now() - began) / p.loaded) * (file.size - p.loaded) / 1000 : 0;
       says.textContent = `Sent ${mb(p.loaded)} of ${mb(file.size)}, about ${Math.ceil(left)} s left`;
