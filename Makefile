@@ -27,7 +27,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 .PHONY: help admin-test admin-picture bench-admin demo test build verify-build interop torture prompts fuzz lint bench storm bench-sip bench-media soak bundle bundle-key clean host image flash qemu-test powercut test-arm64 $(TARGETS)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: host ## a branch on this machine loses its cloud and keeps talking; ARGS=--json, ARGS=--keep
 	@$(HOST)/holdfast-lab demo --box $(HOST)/holdfast $(ARGS)
@@ -128,7 +128,7 @@ qemu-test: host ## the real image in QEMU, through U-Boot from its card: calls, 
 	@$(MAKE) image BOARD=qemu-virt
 	@$(HOST)/holdfast-lab qemu-test --image dist/image/qemu-virt $(ARGS)
 
-powercut: host ## twenty power cuts at bad moments; ARGS=--seed=N repeats a run
+powercut: host ## twenty power cuts at bad moments (root); ARGS=--seed=N repeats a run
 	@scripts/deps.sh qemu-test
 	@$(MAKE) image BOARD=qemu-virt
 	@$(HOST)/holdfast-lab qemu-test --image dist/image/qemu-virt --only cuts --cuts 20 $(ARGS)
