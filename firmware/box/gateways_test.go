@@ -132,7 +132,7 @@ func TestGatewayAlarm(t *testing.T) {
 	defer func() { cancel(); <-ended }()
 	wait := func(what string, ok func() bool) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("never: " + what)
 			}

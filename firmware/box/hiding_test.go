@@ -77,7 +77,7 @@ func (w *wall) wait(want func(event) bool) *raw.Message {
 		}
 	}
 	var heard []string
-	for timeout := time.After(5 * time.Second); ; {
+	for timeout := time.After(30 * time.Second); ; {
 		select {
 		case ev := <-w.inbox:
 			if ev.m == nil {
@@ -280,7 +280,7 @@ func TestTopologyHiding(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			w := &wall{t: t, inbox: make(chan event, 256)}
-			w.r = newRig(t, rigOptions{net: loopback{}, users: 3, timers: stack.Timers{T1: 100 * time.Millisecond}, tap: w.tap, change: func(d *site.Document) {
+			w.r = newRig(t, rigOptions{net: loopback{}, users: 3, timers: stack.Timers{T1: 100 * time.Millisecond, B: 30 * time.Second}, tap: w.tap, change: func(d *site.Document) {
 				d.Users[2].Forward.Always = "+12176660000"
 				for i := range d.Users {
 					d.Users[i].Name = fmt.Sprintf("Person %d", i) // goes outside with the number, as it should
@@ -290,7 +290,7 @@ func TestTopologyHiding(t *testing.T) {
 			w.desk = w.r.newEnd("1000", deskAddr, w.inbox)
 			stop := w.r.run()
 			defer stop()
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
 			if err := w.desk.register(ctx); err != nil {
 				t.Fatal(err)

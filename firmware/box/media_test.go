@@ -33,7 +33,7 @@ func TestPromptsThroughTheAdapter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer phone.Close()
-	phone.SetDeadline(time.Now().Add(10 * time.Second))
+	phone.SetDeadline(time.Now().Add(30 * time.Second))
 
 	s := anchor{r, prompts}.Open("test", b2bua.MediaOptions{})
 	defer s.Close()

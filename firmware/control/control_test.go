@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 

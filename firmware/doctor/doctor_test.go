@@ -226,7 +226,7 @@ func (c *clinic) listen(cfg func() *tls.Config) string {
 			go func() {
 				defer raw.Close()
 				s := tls.Server(raw, cfg())
-				s.SetDeadline(time.Now().Add(10 * time.Second))
+				s.SetDeadline(time.Now().Add(30 * time.Second))
 				if s.Handshake() == nil {
 					s.Read(make([]byte, 1))
 				}

@@ -29,7 +29,7 @@ func serve(t *testing.T, s *Server) *Client {
 		}
 	})
 	c := NewClient(path)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := c.Status(t.Context()); err == nil {
 			return c
 		} else if time.Now().After(end) {

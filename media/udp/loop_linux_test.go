@@ -79,7 +79,7 @@ func dial(t testing.TB, to Addr) *net.UDPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	return c
 }
 
@@ -116,7 +116,7 @@ func TestEcho(t *testing.T) {
 					t.Fatalf("%d bytes came back as %d: %v", size, n, err)
 				}
 			}
-			for end := time.Now().Add(5 * time.Second); l.Count().Sent != 4 && time.Now().Before(end); {
+			for end := time.Now().Add(20 * time.Second); l.Count().Sent != 4 && time.Now().Before(end); {
 				time.Sleep(time.Millisecond) // a packet is counted after it is sent
 			}
 			if n := l.Count(); n.Received != 4 || n.Sent != 4 || n.SendErrors+n.RecvErrors+n.Oversized != 0 {
@@ -226,7 +226,7 @@ func TestClosedFarEnd(t *testing.T) {
 	if err := sendto(s.fd, []byte("anybody?"), &to, size); err != 0 {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); l.Count().RecvErrors == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); l.Count().RecvErrors == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the error was never counted")
 		}

@@ -77,7 +77,7 @@ func TestRefusedSends(t *testing.T) {
 	if n.SendErrors != uint64(len(errnos)) || n.SendFull != uint64(len(full)) || n.Sent != uint64(len(errnos)) {
 		t.Errorf("%+v", n)
 	}
-	peer.SetDeadline(time.Now().Add(5 * time.Second))
+	peer.SetDeadline(time.Now().Add(20 * time.Second))
 	for range errnos {
 		b := make([]byte, 300)
 		n, err := peer.Read(b)
@@ -108,7 +108,7 @@ func TestSendAfterARefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer alive.Close()
-	alive.SetDeadline(time.Now().Add(5 * time.Second))
+	alive.SetDeadline(time.Now().Add(20 * time.Second))
 	for i := range byte(5) {
 		if !s.Send([]byte("anybody?"), away) { // on loopback the refusal is here before this returns
 			t.Errorf("round %d: not sent", i)

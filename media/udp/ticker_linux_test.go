@@ -40,7 +40,7 @@ func TestTicksRunOnlyWhileNeeded(t *testing.T) {
 	go func() { done <- l.Run(ctx) }()
 	wait := func(what string, ok func() bool) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("never: %s", what)
 			}

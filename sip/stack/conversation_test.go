@@ -214,17 +214,17 @@ func FuzzConversation(f *testing.F) {
 			}
 			c.write(m)
 		}
-		c.probe(t, message+3*time.Second)
+		c.probe(t, message+patience)
 		if seed%8 == 0 {
 			fresh := talk(t, network, client)
-			if !fresh.probe(t, 3*time.Second) {
+			if !fresh.probe(t, patience) {
 				t.Error("a new connection is not served")
 			}
 			fresh.close()
 		}
 		c.close()
 		noFaults(t, s)
-		for end := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 			u := s.Usage()
 			if u == (Usage{}) {
 				break
@@ -278,7 +278,7 @@ func talk(t *testing.T, n *pipes, cfg *tls.Config) *talker {
 
 func (c *talker) write(b []byte) {
 	if !c.failed {
-		c.conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
+		c.conn.SetWriteDeadline(time.Now().Add(patience))
 		_, err := c.conn.Write(b)
 		c.failed = err != nil
 	}

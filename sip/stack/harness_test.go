@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for an event that must come; no test waits that long when all is well.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // authority is a certificate authority of a test.
 type authority struct {

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what must come; no test waits that long when all is well.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // authority signs certificates of a test.
 type authority struct {

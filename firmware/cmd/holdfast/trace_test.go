@@ -49,7 +49,7 @@ func served(t *testing.T, f *fake) {
 		}
 	})
 	t.Setenv("HOLDFAST_SOCKET", filepath.Join(dir, control.SocketName))
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, status, err := call(t, "status"); status == 0 {
 			return
 		} else if time.Now().After(end) {

@@ -58,7 +58,7 @@ func TestBranchWithABoxThatDies(t *testing.T) {
 				t.Errorf("%s does not find %s", number, p.Extension)
 			}
 		}
-		ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
 		if _, err := p.Phone.WaitAt(ctx, "zone1"); err != nil {
 			t.Error(err)
 		}

@@ -63,7 +63,7 @@ func dial(t *testing.T, s *sbc.SBC, roots, issuer *ca.Authority, name string, a 
 		}
 		cfg.Certificates = []tls.Certificate{cert}
 	}
-	ctx, done := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
 	defer done()
 	c, err := wire.Dial(ctx, here, s.Addr(), cfg, a.Handle, nil)
 	if err != nil {
@@ -142,7 +142,7 @@ func box(t *testing.T, s *sbc.SBC, authority *ca.Authority, headers ...sip.Heade
 func TestSubscribers(t *testing.T) {
 	s, authority := start(t)
 	call := box(t, s, authority)
-	ctx, done := context.WithTimeout(context.Background(), 8*time.Second)
+	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
 	defer done()
 
 	c := call(early, ua.DialOptions{})
@@ -171,7 +171,7 @@ func TestSubscribers(t *testing.T) {
 
 func TestInspectFindsWhatIsWrong(t *testing.T) {
 	s, authority := start(t)
-	ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, done := context.WithTimeout(context.Background(), 30*time.Second)
 	defer done()
 	check := func(name string, o ua.DialOptions, want ...string) {
 		t.Helper()
