@@ -3,7 +3,6 @@ package notice
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,11 +78,7 @@ type world struct {
 
 func document(t *testing.T) *site.Site {
 	t.Helper()
-	data, err := os.ReadFile("../../sip/site/testdata/example.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := site.Load(data)
+	s, err := site.Load(site.Example())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,12 +23,8 @@ import (
 // doc is a valid document with that serial and site name.
 func doc(t testing.TB, serial uint64, name string, more ...func(map[string]any)) []byte {
 	t.Helper()
-	example, err := os.ReadFile("../../sip/site/testdata/example.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var tree map[string]any
-	if err := json.Unmarshal(example, &tree); err != nil {
+	if err := json.Unmarshal(site.Example(), &tree); err != nil {
 		t.Fatal(err)
 	}
 	tree["serial"] = serial

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,12 +14,8 @@ import (
 // edit changes the example document.
 func edit(t testing.TB, change func(m map[string]any)) []byte {
 	t.Helper()
-	data, err := os.ReadFile("testdata/example.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var m map[string]any
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := json.Unmarshal(Example(), &m); err != nil {
 		t.Fatal(err)
 	}
 	change(m)

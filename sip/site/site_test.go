@@ -2,17 +2,12 @@ package site
 
 import (
 	"net/netip"
-	"os"
 	"testing"
 )
 
 func example(t testing.TB) *Site {
 	t.Helper()
-	data, err := os.ReadFile("testdata/example.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Load(data)
+	s, err := Load(Example())
 	if err != nil {
 		t.Fatalf("the example is refused:\n%v", err)
 	}

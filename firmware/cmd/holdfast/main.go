@@ -38,7 +38,7 @@ func commands() []command {
 		{"doctor", "[-c FILE]", "say what is wrong here and what to do", doctorCommand},
 		{"trace", "[CALL]", "show a call's SIP messages as a ladder", traceCommand},
 		{"admin", "passwd|list…", "say who may use the admin page; tokens", adminCommand},
-		{"site", "fetch|schema", "fetch the site document; print its schema", siteCommand},
+		{"site", "fetch|example…", "fetch the site document; print an example", siteCommand},
 		{"cert", "show|request…", "show certificates, get new ones", certCommand},
 		{"ports", "[-c FILE]", "list ports and flows, for a firewall", portsCommand},
 		{"netcfg", "-c FILE", "change this machine's addresses and clock", netcfgCommand},

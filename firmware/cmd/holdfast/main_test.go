@@ -181,7 +181,7 @@ func TestUsage(t *testing.T) {
 		{"drill start --for soon", "invalid value \"soon\" for flag -for"},
 		{"drill start --users=", "--users names nobody"},
 		{"drill start --users=,", "--users names nobody"},
-		{"site", "say `holdfast site fetch` or `holdfast site schema`"},
+		{"site", "say `holdfast site fetch` or `holdfast site schema` or `holdfast site example`"},
 		{"site push", "say `holdfast site fetch`"},
 		{"site fetch now", "has no place here"},
 		{"run holdfast.toml", "\"holdfast.toml\" has no place here; `holdfast run -h` lists the flags"},
@@ -198,7 +198,7 @@ func TestHelp(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"", "holdfast drill"}, {"help", "Exit status: 0 done"}, {"-h", "holdfast check"}, {"--help", "holdfast run"},
 		{"status -h", "-json"}, {"run -h", "boot file"}, {"drill -h", "-users"}, {"drill start --help", "-for"}, {"site -h", "-force"},
-		{"check -h", "  holdfast check FILE…"}, {"help drill", "  holdfast drill stop\n"}, {"version", "holdfast dev"}, {"--version", "holdfast dev"}, {"example", "[[cloud.zone]]"},
+		{"check -h", "  holdfast check FILE…"}, {"help drill", "  holdfast drill stop\n"}, {"site example", "\"security_desk\""}, {"version", "holdfast dev"}, {"--version", "holdfast dev"}, {"example", "[[cloud.zone]]"},
 	} {
 		out, status, err := call(t, strings.Fields(c.line)...)
 		if status != 0 || !strings.Contains(out, c.want) {
