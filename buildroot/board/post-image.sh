@@ -23,7 +23,7 @@ mkdir -p "$out/slot"
 
 # The initrd: the first program with this build's busybox, which is static. The kernel has its drivers built in.
 initrd=$work/initrd
-mkdir -p "$initrd"/{bin,etc,proc,sys,dev,root}
+mkdir -p "$initrd"/{bin,boot,etc,proc,sys,dev,root}
 install -m 755 "$TARGET_DIR/bin/busybox" "$initrd/bin/busybox"
 for name in $(applets "$common/initrd/applets"); do ln -s busybox "$initrd/bin/$name"; done
 ln -s bin "$initrd/sbin"

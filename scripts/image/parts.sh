@@ -41,7 +41,7 @@ parts_list() {
 
 boot_image() {
 	local initrd=$work/initrd
-	mkdir -p "$initrd"/{bin,etc,proc,sys,dev,root}
+	mkdir -p "$initrd"/{bin,boot,etc,proc,sys,dev,root}
 	# shellcheck disable=SC2046,SC2086
 	busybox "$initrd" $(applets "$common/initrd/applets")
 	ln -s bin "$initrd/sbin"
