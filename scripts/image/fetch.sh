@@ -36,6 +36,7 @@ cat >"$apt/apt.conf" <<-END
 	APT::Architecture "arm64";
 	APT::Architectures { "arm64"; };
 	Acquire::Languages "none";
+	Acquire::Retries "5";
 END
 [ "$(id -u)" != 0 ] || echo 'APT::Sandbox::User "root";' >>"$apt/apt.conf" # the folder may be closed to _apt
 export APT_CONFIG=$apt/apt.conf

@@ -35,6 +35,7 @@ Dir::Etc::sourcelist "$tmp/apt/sources.list";
 Dir::Etc::sourceparts "$tmp/apt/parts";
 APT::Install-Recommends "false";
 Acquire::Languages "none";
+Acquire::Retries "5";
 APT::Sandbox::User "root";
 CONF
 apt=(apt-get -q -c "$tmp/apt/apt.conf" -o Debug::NoLocking=1)

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-HOLDFAST_METRICS_FILE=$work/metrics go test -count=1 -run '^TestMetrics$' ./firmware/box >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
+HOLDFAST_METRICS_FILE=$work/metrics go test -count=1 -run '^TestMetrics$' ./firmware/box >"$work/log" 2>&1 || { tail -n 100 "$work/log" >&2; exit 1; }
 promtool check metrics <"$work/metrics"
 promtool check rules scripts/monitoring/alerts.yml
 scripts/monitoring/tests.py "$work/metrics" >"$work/tests.yml"
