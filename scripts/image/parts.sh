@@ -104,6 +104,7 @@ boot_partition() {
 	fi
 	if [ "$board" = qemu-virt ]; then firmware "$debian" "$out"; else firmware "$debian" "$boot"; fi
 	sed 's/$/\r/' firmware/config/example.toml >"$boot/holdfast.example.toml"
+	sed 's/$/\r/' sip/site/testdata/example.json >"$boot/site.example.json"
 }
 
 card() {
