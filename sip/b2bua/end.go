@@ -81,11 +81,12 @@ func (c *Call) end() {
 	if c.media != nil {
 		c.media.Close()
 	}
-	// What still may come (the 487s, a late 2xx) is waited for, not for ever.
+	// What still may come (the 487s, a late 2xx, the word of a call that a fault has ended) is waited for, not for ever.
 	c.awaits = c.after(2*c.agent.o.Stack.Timers().B, func() {
 		for _, l := range c.branches {
 			l.pending = false
 		}
+		c.asking = 0
 	})
 }
 

@@ -131,3 +131,16 @@ func TestFaultInANotice(t *testing.T) {
 	within(t, events, "taken")
 	a.acknowledges(end)
 }
+
+// TestFaultInTheOtherCall: a call that has asked another for its party ends though it never hears of it again.
+func TestFaultInTheOtherCall(t *testing.T) {
+	w := newWorld(t, nil)
+	caller, callee := established(w)
+	c := w.onlyCall()
+	c.post(gotTimer{&timer{do: func() { c.asking++ }}})
+	caller.within(sip.BYE, nil).wait(200)
+	callee.u.bye()
+	w.ended()
+	c.post(gotTimer{&timer{do: func() { c.awaits.do() }}}) // the time that it waits at the most is over
+	w.until(func() bool { return w.agent.Count() == 0 })
+}
