@@ -139,6 +139,7 @@ bundle-key: ## makes the key that signs updates: UPDATE_KEY (update.key) and its
 
 bundle: ## the signed update of an image that `make image` has made: BOARD=…, UPDATE_KEY=update.key
 	@[ -e "$(UPDATE_KEY)" ] || { echo "no $(UPDATE_KEY): make bundle-key makes one, once"; exit 1; }
+	@[ -d "dist/image/$(BOARD)/slot" ] || { echo "no image of $(BOARD): make image BOARD=$(BOARD) makes it"; exit 1; }
 	@go run ./scripts/bundle make -key $(UPDATE_KEY) -slot dist/image/$(BOARD)/slot -o dist/image/$(BOARD)/holdfast-$(BOARD).update
 
 # What has its own arithmetic, byte order, parsing or state. Not here: what needs sockets, processes or threads by the hundred, which the

@@ -34,6 +34,10 @@ func runQEMUTest(ctx context.Context, args []string) int {
 		o.Parts = strings.Split(*only, ",")
 		return runLane(ctx, o)
 	}
+	if _, err := os.Stat(filepath.Join(o.Image, "card.img")); err != nil {
+		fmt.Fprintf(os.Stderr, "holdfast-lab: no card to start from: %v\nbuild it with: make image BOARD=qemu-virt   (or name its folder with --image)\n", err)
+		return exitUsage
+	}
 	lanes := board.Lanes()
 	if *only != "" {
 		lanes = [][]string{strings.Split(*only, ",")}
