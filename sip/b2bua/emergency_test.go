@@ -14,9 +14,18 @@ import (
 // TestEmergencyFailover: whatever a trunk answers but a 2xx, and every kind of silence, leads to the next one.
 func TestEmergencyFailover(t *testing.T) {
 	for name, first := range map[string]func(*ua){
-		"404":        func(x *ua) { x.incoming(sip.INVITE).Reply(404, "Not Found") },
-		"403":        func(x *ua) { x.incoming(sip.INVITE).Reply(403, "Forbidden") },
-		"603":        func(x *ua) { x.incoming(sip.INVITE).Reply(603, "Decline") },
+		"404": func(x *ua) { x.incoming(sip.INVITE).Reply(404, "Not Found") },
+		"403": func(x *ua) { x.incoming(sip.INVITE).Reply(403, "Forbidden") },
+		"603": func(x *ua) { x.incoming(sip.INVITE).Reply(603, "Decline") },
+		"302": func(x *ua) {
+			x.incoming(sip.INVITE).Reply(302, "Moved Temporarily", sip.NewHeader("Contact", "<sip:911@127.0.0.1>"))
+		},
+		"407": func(x *ua) { x.incoming(sip.INVITE).Reply(407, "Proxy Authentication Required") },
+		"early": func(x *ua) {
+			p := progress183(x.w.t, x, pcmu)
+			p.respond(p.res)
+			p.refuse(480, "Temporarily Unavailable")
+		},
 		"silence":    func(x *ua) { x.incoming(sip.INVITE) },
 		"only 100":   func(x *ua) { x.incoming(sip.INVITE).Reply(100, "Trying") },
 		"connection": func(x *ua) { x.incoming(sip.INVITE); x.conn.Close() },

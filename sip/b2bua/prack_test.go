@@ -57,13 +57,14 @@ func progress183(t *testing.T, x *ua, codecs ...sdp.Codec) *outgoingInvite {
 	res := in.Response(183, "Session Progress")
 	res.AppendHeader(&sip.ContactHeader{Address: sip.Uri{Scheme: "sip", User: x.name, Host: "127.0.0.1", Port: int(x.conn.Local().Port())}})
 	setSDP(res, answerTo(t, in.Request().Body(), codecs...))
-	return &outgoingInvite{in.Respond, res, func() *outgoing { return x.answer(in, codecs...) }}
+	return &outgoingInvite{in.Respond, res, func() *outgoing { return x.answer(in, codecs...) }, in.Reply}
 }
 
 type outgoingInvite struct {
 	respond func(*sip.Response) error
 	res     *sip.Response
 	answer  func() *outgoing
+	refuse  func(status int, reason string, headers ...sip.Header) error
 }
 
 // TestReliableEarlyMedia: the 183 comes again until its PRACK, and the 200 waits for it and says nothing new.
