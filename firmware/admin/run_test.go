@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/firmware/lab/ca"
+	"holdfast/firmware/lab/lowport"
 )
 
 // TestRun: the page is there with the box's certificate, also while another of its addresses is taken, over TLS 1.2 and
@@ -31,7 +32,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	free, err := lowport.Listen(netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func TestMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	free := func() netip.AddrPort {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := lowport.Listen(netip.MustParseAddr("127.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
 		}

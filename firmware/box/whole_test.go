@@ -17,6 +17,7 @@ import (
 
 	"holdfast/firmware/config"
 	"holdfast/firmware/lab/ca"
+	"holdfast/firmware/lab/lowport"
 	"holdfast/sip/site"
 )
 
@@ -46,7 +47,7 @@ func wholeBox(t *testing.T, change ...func(*config.Config)) *Box {
 	must(os.WriteFile(filepath.Join(dir, "site.json"), text, 0o600))
 	must(os.WriteFile(filepath.Join(dir, "secret"), []byte("sixteen bytes or more"), 0o600))
 	port := func() int {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := lowport.Listen(netip.MustParseAddr("127.0.0.1"))
 		must(err)
 		defer l.Close()
 		return l.Addr().(*net.TCPAddr).Port

@@ -19,6 +19,7 @@ import (
 	"holdfast/firmware/lab/appliance"
 	"holdfast/firmware/lab/ca"
 	"holdfast/firmware/lab/cloud"
+	"holdfast/firmware/lab/lowport"
 	"holdfast/firmware/lab/phone"
 	"holdfast/firmware/lab/sbc"
 	"holdfast/firmware/lab/ua"
@@ -154,7 +155,7 @@ func (b *Branch) addresses() (err error) {
 		addr netip.Addr
 		into *netip.AddrPort
 	}{{b.ground.BoxPhones, &b.phonesAddr}, {b.ground.BoxPhones, &b.Admin}, {b.ground.BoxTrunk, &b.trunkAddr}, {netip.MustParseAddr("127.0.0.1"), &b.Metrics}} {
-		l, err := net.Listen("tcp4", netip.AddrPortFrom(x.addr, 0).String())
+		l, err := lowport.Listen(x.addr)
 		if err != nil {
 			return fmt.Errorf("branch: address %v is not usable here: %w", x.addr, err)
 		}
