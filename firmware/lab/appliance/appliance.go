@@ -18,7 +18,7 @@ import (
 
 // Box is the box's process.
 type Box struct {
-	Binary   string // the holdfast program
+	Binary   string // the holdfast program; it runs in the boot file's folder, but a relative name counts from the lab's
 	BootFile string
 	RunDir   string // run_dir of the boot file
 	LogFile  string // gets what the box writes
@@ -50,7 +50,11 @@ func (b *Box) Start() error {
 		return fmt.Errorf("box log: %w", err)
 	}
 	defer log.Close()
-	b.cmd = exec.Command(b.Binary, "run", "-c", b.BootFile)
+	binary, err := filepath.Abs(b.Binary)
+	if err != nil {
+		return fmt.Errorf("start the box: %w", err)
+	}
+	b.cmd = exec.Command(binary, "run", "-c", b.BootFile)
 	b.cmd.Dir = filepath.Dir(b.BootFile)
 	b.cmd.Stdout, b.cmd.Stderr = log, log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // Ctrl-C is for the lab, which stops the box itself

@@ -41,6 +41,20 @@ func program(t *testing.T, text string) *Box {
 	return &Box{Binary: file, BootFile: filepath.Join(dir, "holdfast.toml"), RunDir: dir, LogFile: filepath.Join(dir, "box.log")}
 }
 
+// A name from the command line counts from where the lab runs, not from the box's folder.
+func TestStartByRelativeName(t *testing.T) {
+	b := program(t, "exit 0\n")
+	t.Chdir(filepath.Dir(filepath.Dir(b.Binary)))
+	b.Binary = filepath.Join(filepath.Base(filepath.Dir(b.Binary)), "holdfast")
+	if err := b.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Exited()
+	if b.err != nil {
+		t.Error(b.Err())
+	}
+}
+
 func TestLife(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
