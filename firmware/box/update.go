@@ -236,7 +236,7 @@ func (u *updates) alarms() (out []string) {
 	if why := u.status.Stick; why != "" {
 		out = append(out, "the update on the USB stick is not taken: "+why)
 	}
-	if s := u.status; u.fault == nil && !s.Switched && s.State.Slot.String() != "0" && s.State.Slot != s.Running {
+	if s := u.status; u.fault == nil && !s.Switched && s.State.Slot != 0 && s.State.Slot != s.Running {
 		out = append(out, fmt.Sprintf("slot %s was to start and could not: it is damaged, or the card cannot be written; slot %s runs instead. An update puts it right, or a new card", s.State.Slot, s.Running))
 	}
 	if f := u.status.State.Failed; f != 0 {

@@ -265,3 +265,13 @@ func (w *world) connect(id string) (*stack.Conn, error) {
 	g := await(w.t, "Connect calls back", ch)
 	return g.c, g.err
 }
+
+// connected is a connection to the trunk, which has to work.
+func (w *world) connected(id string) *stack.Conn {
+	w.t.Helper()
+	c, err := w.connect(id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}

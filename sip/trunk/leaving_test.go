@@ -21,14 +21,8 @@ func TestLeavingInUse(t *testing.T) {
 	w.run(ta, tb)
 	w.change(true)
 	w.change(true)
-	connA, err := w.connect("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	connB, err := w.connect("b")
-	if err != nil {
-		t.Fatal(err)
-	}
+	connA := w.connected("a")
+	connB := w.connected("b")
 	certificate := func(name string) *x509.Certificate { return w.ca.leaf(t, name).Leaf }
 
 	used.Store(true)

@@ -19,10 +19,7 @@ func TestRootsChange(t *testing.T) {
 	b := w.sbc("a.test", nil)
 	w.run(trunkTo("a", b.address(), "a.test"))
 	w.change(true)
-	conn, err := w.connect("a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := w.connected("a")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	try := func() string {

@@ -20,14 +20,8 @@ func TestUpdate(t *testing.T) {
 	w.run(ta, tb)
 	w.change(true)
 	w.change(true)
-	connA, err := w.connect("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	connB, err := w.connect("b")
-	if err != nil {
-		t.Fatal(err)
-	}
+	connA := w.connected("a")
+	connB := w.connected("b")
 
 	ta.MaxCalls, ta.MainNumber, ta.EmergencyForm = 23, "+12175551000", "urn" // nothing that the connection depends on
 	w.set.Update([]site.Trunk{tc, ta})
@@ -124,10 +118,7 @@ func TestEnd(t *testing.T) { // not in parallel: it looks at all goroutines
 	a := w.sbc("a.test", nil)
 	w.run(trunkTo("a", a.address(), "a.test"), trunkTo("away", "127.0.0.1:1", "b.test"))
 	w.change(true)
-	conn, err := w.connect("a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := w.connected("a")
 	w.end()
 	if !conn.Closed() {
 		t.Error("the connection is still open")

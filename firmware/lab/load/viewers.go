@@ -48,7 +48,7 @@ func Viewers(ctx context.Context, o ViewerOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.Box, err = filepath.Abs(o.Box); err != nil { // it runs in a folder of its own
+	if o.Box, err = filepath.Abs(o.Box); err != nil { // a bare name is not to be looked for in PATH
 		return err
 	}
 	dir, err := os.MkdirTemp("", "bench-admin-")
