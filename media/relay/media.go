@@ -126,12 +126,13 @@ func (l *Leg) transmit(e *endpoint, pkt []byte, octets int) error {
 }
 
 // open authenticates and decrypts an RTP packet. While the key is being changed it tries, in this order: the new key, the new key at the
-// roll-over count to which the old one had come, the old key. A stream that goes on from another leg may be at that leg's.
+// roll-over count to which the old one had come, the old key. A stream that goes on from another leg may be at that leg's, and one that
+// is new may have begun just before 65,536 with packets that were lost, or came before the key: it is at the first roll-over already.
 func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
 	if e.recv == nil {
 		return pkt, nil
 	}
-	if e.prev == nil && e.stood.index == 0 {
+	if e.prev == nil && e.stood.index == 0 && e.recv.Begun() {
 		return e.recv.RTP(pkt)
 	}
 	spare := l.w.spare[:copy(l.w.spare, pkt)] // a failed attempt may destroy the packet
@@ -147,6 +148,9 @@ func (l *Leg) open(e *endpoint, pkt []byte, now time.Duration) ([]byte, error) {
 	if e.prev != nil {
 		ssrc := binary.BigEndian.Uint32(spare[8:])
 		roc = max(roc, standing{ssrc, e.prev.Index(ssrc)}.roc(spare))
+	}
+	if roc == 0 && !e.recv.Begun() && binary.BigEndian.Uint16(spare[2:]) < 1<<15 {
+		roc = 1
 	}
 	if roc != 0 {
 		copy(pkt, spare)

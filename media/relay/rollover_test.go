@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
+
 	"holdfast/media/udp"
 )
 
@@ -92,5 +94,38 @@ func (l *longCall) talk(from *phone, leg *Leg, packets int) {
 			l.turns++
 		}
 		l.sequence, l.stamp = got.SequenceNumber, got.Timestamp
+	}
+}
+
+// A phone begins just before its sequence numbers roll over, and its first packets come before the box has its key: no later packet says
+// that there was a roll-over, and without a guess nobody would ever hear the phone.
+func TestFirstPacketsLostBeforeTheRollOver(t *testing.T) {
+	for _, suite := range []string{"AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"} {
+		for _, first := range []uint16{0, 7, 1<<15 - 5} {
+			for _, report := range []bool{false, true} { // RTCP has its index with it, and may be the first that opens
+				c := newCall(t, newRelay(t, config()), suite, "AES_CM_128_HMAC_SHA1_80")
+				c.set(t)
+				buffer := make([]byte, udp.MaxPacket+udp.TailRoom)
+				c.a.seal.SetROC(c.a.ssrc, 1)
+				c.a.sequence = first - 1
+				receive := func(pkt []byte) {
+					rtpPort{c.la}.Receive(buffer[:copy(buffer, pkt)], c.a.stream.Remote, time.Second)
+				}
+				if report {
+					rtcpPort{c.la}.Receive(buffer[:copy(buffer, c.a.sealReport(&rtcp.ReceiverReport{SSRC: c.a.ssrc}))], c.a.stream.RemoteRTCP, time.Second)
+				}
+				forged := c.a.next(0, "forged", false)
+				forged[len(forged)-1] ^= 1
+				receive(forged) // opens at neither count, and settles nothing
+				for _, word := range []string{"here", "and", "there"} {
+					receive(c.a.next(0, word, false))
+					c.b.hears(word)
+				}
+				if st := c.la.Stats(); st.AuthFailed != 1 || st.Replayed+st.Dropped > 0 {
+					t.Errorf("%s, first %d: %+v", suite, first, st)
+				}
+				c.session.Close()
+			}
+		}
 	}
 }

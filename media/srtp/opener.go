@@ -126,6 +126,9 @@ func (o *Opener) RTCP(pkt []byte) ([]byte, error) {
 // ROC is the roll-over count of an SSRC; 0 if it was never heard.
 func (o *Opener) ROC(ssrc uint32) uint32 { return uint32(o.Index(ssrc) >> 16) }
 
+// Begun says whether the SSRC that was heard last has sent RTP: until then, a stream's roll-over count can only be guessed.
+func (o *Opener) Begun() bool { return o.known[o.last].rtp.started }
+
 // Index is the highest index of an SSRC: its roll-over count, and below it 16 bits of sequence number; 0 if it was never heard.
 func (o *Opener) Index(ssrc uint32) uint64 {
 	for i := range o.known {

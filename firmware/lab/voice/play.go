@@ -32,7 +32,7 @@ func (s *Stream) play() {
 	sine := &tone{hz: s.cfg.Hz}
 	loop := &opusLoop{frames: opusFrames(s.cfg.Recording)}
 	start, due := time.Now(), 0
-	seq, base, marker := uint16(rand.Uint32()), rand.Uint32(), true
+	seq, base, marker := uint16(rand.Uint32()>>17), rand.Uint32(), true // far from the first roll-over (RFC 3711 §3.3.1)
 	var digit *pressed
 	var lastReport time.Time
 	for {
