@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"cmp"
+	"crypto/rand"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,9 @@ type Agent struct {
 	done      chan struct{} // closed by Stop
 	began     time.Time
 
+	secret   [32]byte // of tagFor
+	lateByes atomic.Int64
+
 	serial    atomic.Uint64
 	totals    Totals
 	strangers strangers
@@ -121,9 +125,11 @@ func New(o Options) *Agent {
 	o.MinSE = cmp.Or(o.MinSE, 90*time.Second)
 	o.ResumeWait = cmp.Or(o.ResumeWait, 45*time.Second)
 	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
-	return &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time), cancelled: make(map[string]time.Time),
+	a := &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time), cancelled: make(map[string]time.Time),
 		parks: make(map[string]*Call), hairpins: make(map[string]int), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
 		done: make(chan struct{}), began: time.Now()}
+	rand.Read(a.secret[:])
+	return a
 }
 
 // Totals returns the live counters.

@@ -59,12 +59,13 @@ func (c *Call) success(l *leg, res *sip.Response) {
 	tag, _ := res.To().Params.Get("tag")
 	switch {
 	case !l.answered:
+		waited := l.pending && !l.cancelled
 		l.answered, l.pending = true, false
 		l.dlg.accepted(res)
 		l.peerTag.Store(l.dlg.remote.tag)
 		l.learn(res)
 		c.keepTimer(l, res)
-		if l.cancelled { // it crossed the CANCEL
+		if !waited { // it crossed the CANCEL, or has refused before
 			c.hangUp(l, res)
 			return
 		}
@@ -76,14 +77,16 @@ func (c *Call) success(l *leg, res *sip.Response) {
 		}
 		c.feed(inAnswer, l, res)
 	case tag != l.dlg.remote.tag:
-		other := &leg{call: c, name: l.name, side: l.side, user: l.user, trunk: l.trunk, conn: l.conn, at: l.at, dlg: l.dlg, answered: true}
-		other.dlg.routes = nil
-		other.dlg.accepted(res)
-		c.hangUp(other, res)
+		if conn := l.connection(); conn != nil {
+			c.agent.hangUpLate(conn, res)
+		}
 	case l.acked:
 		l.ack(res.CSeq().SeqNo, nil)
 	}
 }
+
+// isAnswer reports whether a transaction's news is a 2xx.
+func isAnswer(res *sip.Response, err error) bool { return err == nil && res.StatusCode/100 == 2 }
 
 // hangUp ends a branch that answered although nobody waits for it any more: a late 2xx after CANCEL.
 func (c *Call) hangUp(l *leg, res *sip.Response) {

@@ -145,6 +145,8 @@ func (c *Call) take(in any) {
 	switch in := in.(type) {
 	case gotResponse:
 		c.response(in)
+	case gotStray:
+		in.leg.stray(in.conn, in.res, func() { c.response(gotResponse{in.leg, in.res, nil}) })
 	case gotConn:
 		c.trunkConn(in)
 	case gotRequest:

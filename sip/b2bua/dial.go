@@ -106,12 +106,11 @@ func (c *Call) dialContact(u *site.User, instance, binding string, target sip.Ur
 	if u != nil {
 		to.User, l.shown = u.Extension, shownUser(u)
 	}
-	l.dlg = dialog{
-		callID: stack.NewCallID(),
-		local:  party{name: quoted(shownName(id)), uri: callerURI(id, domain), tag: stack.NewTag()},
+	l.dlg = c.agent.opens(dialog{
+		local:  party{name: quoted(shownName(id)), uri: callerURI(id, domain)},
 		remote: party{uri: to},
 		target: target, contact: contactFor(conn),
-	}
+	})
 	if err := c.sendInvite(l, conn, nil); err != nil {
 		c.dropBranch(l)
 		return err
@@ -151,7 +150,11 @@ func (c *Call) invites(l *leg, conn *stack.Conn) error {
 	branch, _ := req.Via().Params.Get("branch")
 	l.branch = branch
 	c.saveEarly(l, branch, "")
-	tx, err := c.send(conn, req, func(res *sip.Response, err error) { c.post(gotResponse{l, res, err}) })
+	tx, err := c.send(conn, req, func(res *sip.Response, err error) {
+		if !c.post(gotResponse{l, res, err}) && isAnswer(res, err) {
+			c.agent.Stray(conn, res)
+		}
+	})
 	if err != nil {
 		return err
 	}

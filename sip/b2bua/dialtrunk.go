@@ -126,8 +126,8 @@ func (c *Call) dialTrunk(l *leg, conn *stack.Conn) error {
 	} else {
 		to.UriParams.Add("user", "phone")
 	}
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(shownName(id)), uri: callerURI(id, self), tag: stack.NewTag()},
-		remote: party{uri: to}, target: to, contact: contactFor(conn)}
+	l.dlg = c.agent.opens(dialog{local: party{name: quoted(shownName(id)), uri: callerURI(id, self)},
+		remote: party{uri: to}, target: to, contact: contactFor(conn)})
 	headers := assertedIdentity(id, self)
 	if c.decision.Away {
 		headers = append(headers, sip.NewHeader("Priority", "psap-callback")) // RFC 7090: nothing is to divert it there

@@ -40,6 +40,12 @@ type (
 		err error
 		do  func(*sip.Response, error)
 	}
+	// gotStray is a 2xx to the leg's INVITE that came outside of its transaction.
+	gotStray struct {
+		leg  *leg
+		conn *stack.Conn
+		res  *sip.Response
+	}
 	gotCancel     struct{}
 	gotCallerLost struct{}
 	gotStop       struct{ cause string }
@@ -111,6 +117,12 @@ func (c *Call) drain() {
 				in.tx.Reply(481, "Call/Transaction Does Not Exist")
 			case gotAsk:
 				in.answer(reply{status: 481})
+			case gotResponse:
+				if isAnswer(in.res, in.err) {
+					go c.agent.Stray(in.leg.conn, in.res)
+				}
+			case gotStray:
+				go c.agent.Stray(in.conn, in.res)
 			case gotLeg:
 				// Cannot be: a call waits for its replies before it ends.
 			}

@@ -86,47 +86,6 @@ func (a *Agent) endEarly(s SavedDialog, d dialog, c *stack.Conn) {
 	}
 }
 
-// Stray takes a 2xx that nobody waits for: a PSAP may answer an INVITE of the last life, which is hung up, or say again on
-// a new connection what it has said on one that fell, and with it the ACK.
-func (a *Agent) Stray(c *stack.Conn, res *sip.Response) {
-	id := res.CallID().Value()
-	a.mu.Lock()
-	_, ours := a.cancelled[id]
-	a.mu.Unlock()
-	from, to := res.From(), res.To()
-	if c.Side() != stack.Trunk || from == nil || to == nil {
-		return
-	}
-	if tag, _ := from.Params.Get("tag"); !ours {
-		a.ackAgain(c, res, a.find(id, tag))
-		return
-	}
-	d := dialog{callID: id, local: party{uri: from.Address}, remote: party{uri: to.Address}, localSeq: res.CSeq().SeqNo, contact: contactFor(c)}
-	d.local.tag, _ = from.Params.Get("tag")
-	d.accepted(res)
-	ack := d.numbered(sip.ACK, res.CSeq().SeqNo, c)
-	ack.SetBody(nil)
-	c.Write(ack)
-	d.localSeq += 2 * seqGap
-	c.Send(d.request(sip.BYE, c), func(*sip.Response, error) {})
-}
-
-// ackAgain acknowledges a repeated 2xx of a trunk on the connection that it came by: who hears no ACK ends the call (RFC
-// 3261 §13.3.1.4).
-func (a *Agent) ackAgain(c *stack.Conn, res *sip.Response, l *leg) {
-	if l == nil || l.trunk == nil || !a.isTrunk(c, l.trunk.ID) {
-		return
-	}
-	go l.call.post(gotReply{l, res, nil, func(res *sip.Response, _ error) {
-		tag, _ := res.To().Params.Get("tag")
-		if l.answered && !l.over && tag == l.dlg.remote.tag {
-			ack := l.dlg.numbered(sip.ACK, res.CSeq().SeqNo, c)
-			ack.SetBody(nil)
-			c.Write(ack)
-		}
-	}})
-}
-
 // resume takes up the emergency calls among the dialogs, and returns what is left.
 func (a *Agent) resume(list []SavedDialog) (ids []string, rest []SavedDialog) {
 	calls := make(map[string][]SavedDialog)

@@ -165,8 +165,8 @@ func (r *ring) invitePhone(u *site.User, b registrar.Binding, conn *stack.Conn) 
 	}
 	l.user, l.instance, l.binding = u, b.Instance, b.URI
 	domain, id := r.site.Doc().Site.Domain, r.decision.CallerID
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(id.Name), uri: callerURI(id, domain), tag: stack.NewTag()},
-		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}}, target: target, contact: contactFor(conn)}
+	l.dlg = r.agent.opens(dialog{local: party{name: quoted(id.Name), uri: callerURI(id, domain)},
+		remote: party{uri: sip.Uri{Scheme: "sip", User: u.Extension, Host: domain}}, target: target, contact: contactFor(conn)})
 	return r.send(l, conn, sip.NewHeader("Priority", "emergency")) // RFC 3261 §20.26
 }
 
@@ -185,13 +185,9 @@ func (r *ring) send(l *leg, conn *stack.Conn, headers ...sip.Header) error {
 	setSDP(req, body)
 	r.agent.addLeg(l)
 	l.invite, err = conn.SendUrgent(req, func(res *sip.Response, err error) {
-		if r.deliver(gotResponse{l, res, err}) || err != nil || res.StatusCode < 200 || res.StatusCode >= 300 {
-			return
+		if !r.deliver(gotResponse{l, res, err}) && isAnswer(res, err) {
+			r.agent.Stray(conn, res) // it is over; who picks up now is hung up
 		}
-		// It is over; who picks up now is hung up.
-		late := &leg{call: r.Call, conn: conn, at: l.at, side: l.side, dlg: l.dlg, answered: true}
-		late.dlg.accepted(res)
-		r.hangUp(late, res)
 	})
 	l.pending = err == nil
 	return err
@@ -246,8 +242,8 @@ func (r *ring) connected(in gotConn) {
 	self, host := in.conn.Contact().Addr().String(), trunkHost(l.trunk)
 	to := sip.Uri{Scheme: "sip", User: r.order.Outside, Host: host, UriParams: sip.NewParams()}
 	to.UriParams.Add("user", "phone")
-	l.dlg = dialog{callID: stack.NewCallID(), local: party{name: quoted(id.Name), uri: callerURI(id, self), tag: stack.NewTag()},
-		remote: party{uri: to}, target: to, contact: contactFor(in.conn)}
+	l.dlg = r.agent.opens(dialog{local: party{name: quoted(id.Name), uri: callerURI(id, self)},
+		remote: party{uri: to}, target: to, contact: contactFor(in.conn)})
 	if err := r.send(l, in.conn, assertedIdentity(id, self)...); err != nil {
 		r.log.Warn("cannot ring outside", "trunk", l.trunk.ID, "err", err)
 		r.dropBranch(l)
@@ -278,6 +274,8 @@ func (r *ring) take(in any) bool {
 		r.connected(in)
 	case gotResponse:
 		r.answer(in.leg, in.res, in.err)
+	case gotStray:
+		in.leg.stray(in.conn, in.res, func() { r.answer(in.leg, in.res, nil) })
 	case gotTimer:
 		if !in.t.over {
 			in.t.over = true
@@ -311,6 +309,10 @@ func (r *ring) answer(l *leg, res *sip.Response, err error) {
 	case res.StatusCode < 200:
 		return
 	case l.answered:
+		if tag, _ := res.To().Params.Get("tag"); tag != l.dlg.remote.tag { // one more phone, of an SBC that forks
+			r.agent.hangUpLate(l.conn, res)
+			return
+		}
 		l.ack(res.CSeq().SeqNo, nil)
 		return
 	}

@@ -132,6 +132,9 @@ func (t *ClientTx) sendCancel() {
 	t.conn.Write(cancel)
 }
 
+// Forget ends the transaction without a word: its answer has come another way.
+func (t *ClientTx) Forget() { t.end() }
+
 // receive handles one response.
 func (t *ClientTx) receive(res *sip.Response) {
 	over, news := t.take(res)

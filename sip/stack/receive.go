@@ -48,12 +48,14 @@ func (c *Conn) handle(m sip.Message, size int) bool {
 		if t := c.s.clients.find(c, m); t != nil {
 			t.receive(m)
 		} else {
-			// Late answers are normal, but nobody owes a stranger's connection any.
+			// Late answers are normal, but nobody owes a stranger's connection many.
 			c.s.counters.StrayResponses.Add(1)
-			if c.s.o.OnStray != nil && c.Authenticated() && m.StatusCode/100 == 2 && m.CSeq().MethodName == sip.INVITE {
+			if !c.Authenticated() && !c.allow(time.Now()) {
+				return false
+			}
+			if c.s.o.OnStray != nil && m.StatusCode/100 == 2 && m.CSeq().MethodName == sip.INVITE {
 				c.s.o.OnStray(c, m)
 			}
-			return c.Authenticated() || c.allow(time.Now())
 		}
 	case *sip.Request:
 		c.s.counters.Requests.Add(1)

@@ -60,8 +60,8 @@ type Options struct {
 	// OnAck gets every ACK, from the read loop: that of a 2xx belongs to a dialog (RFC 3261 §13.2.2.4), that of a refusal
 	// to none that is left. It must not block.
 	OnAck func(*Conn, *sip.Request)
-	// OnStray gets a 2xx to an INVITE that no transaction waits for, from a peer that has authenticated: the INVITE may be of
-	// the program's last life. From the read loop; it must not block.
+	// OnStray gets a 2xx to an INVITE that no transaction waits for: who sent it may believe in a call. From the read loop; it
+	// must not block.
 	OnStray func(*Conn, *sip.Response)
 	// OnClosed is told after a connection is gone, once.
 	OnClosed func(*Conn)
