@@ -46,6 +46,7 @@ type Server struct {
 	pages    *pages
 	sessions *sessions
 	guesses  *guesses
+	uses     *uses
 	history  *history
 	live     *live
 	update   update
@@ -65,7 +66,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, log: o.Log, now: o.Now, sessions: newSessions(o.Now), guesses: newGuesses(o.Now), history: newHistory()}
+	s := &Server{o: o, log: o.Log, now: o.Now, sessions: newSessions(o.Now), guesses: newGuesses(o.Now), uses: newUses(o.Now), history: newHistory()}
 	var err error
 	if s.pages, err = newPages(); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -63,7 +64,7 @@ func (e errNotHere) Error() string { return string(e) }
 
 func (s *Server) operations() []operation {
 	read := account.Read
-	return append(append(s.certificateOperations(), s.checkupOperations()...), []operation{
+	return append(slices.Concat(s.certificateOperations(), s.accountOperations(), s.checkupOperations()), []operation{
 		{Method: "GET", Path: "/status", Summary: "Mode, cloud, trunks, phones, calls, alarms", scope: read, answer: control.Status{},
 			do: func(s *Server, _ *http.Request, _ any) (any, error) { return s.o.Box.Status(), nil }},
 		{Method: "GET", Path: "/people", Summary: "Users of the site document with the phones that are here", scope: read, answer: []Person{},
@@ -178,8 +179,12 @@ func (o operation) handler(s *Server) http.Handler {
 		out, err := o.do(s, r, in)
 		var missing errNotHere
 		switch {
-		case errors.As(err, &missing):
+		case errors.As(err, &missing), errors.Is(err, account.ErrUnknown):
 			refuse(w, r, http.StatusNotFound, err.Error())
+		case errors.Is(err, errConfirm), errors.Is(err, account.ErrBeyond):
+			refuse(w, r, http.StatusForbidden, err.Error())
+		case errors.Is(err, errGuessing), errors.Is(err, errBusy):
+			refuse(w, r, http.StatusTooManyRequests, err.Error())
 		case err != nil && safe(r.Method):
 			refuse(w, r, http.StatusBadRequest, err.Error())
 		case err != nil:

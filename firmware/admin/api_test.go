@@ -57,7 +57,9 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	bodies := map[string]string{"POST /emergency/ack": `{"call":"2-help"}`, "POST /drill": `{"users":["1001"],"minutes":5}`, "PUT /update": "bundle",
-		"POST /certificates/request": `{"use":"trunk","dns":["box.example.com"],"ip":["10.0.0.5"],"rsa":true}`, "POST /certificates/install": `{"use":"phones","pem":"chain"}`}
+		"POST /certificates/request": `{"use":"trunk","dns":["box.example.com"],"ip":["10.0.0.5"],"rsa":true}`, "POST /certificates/install": `{"use":"phones","pem":"chain"}`,
+		"POST /accounts": `{"name":"1-abc","role":"viewer","confirm":"` + secret + `"}`, "PUT /accounts/{name}/role": `{"role":"front-desk","confirm":"` + secret + `"}`,
+		"PUT /accounts/{name}/password": `{"password":"some other words","confirm":"` + secret + `"}`, "POST /tokens": `{"name":"t","scopes":["read"],"days":1,"confirm":"` + secret + `"}`}
 	described := 0
 	for _, o := range r.srv.operations() {
 		what, method := o.Method+" "+o.Path, strings.ToLower(o.Method)
@@ -67,7 +69,7 @@ func TestOpenAPI(t *testing.T) {
 			continue
 		}
 		described++
-		path := strings.Replace(o.Path, "{id}", "1-abc", 1)
+		path := strings.NewReplacer("{id}", "1-abc", "{name}", "1-abc").Replace(o.Path)
 		if strings.HasPrefix(o.Path, "/reports/") {
 			path = "/reports/20260301T120000Z"
 		}

@@ -106,6 +106,7 @@ func (s *Server) identify(r *http.Request) (who, error) {
 		if err != nil {
 			return who{}, errNobody
 		}
+		s.uses.note(tokenUse(t.ID))
 		return who{name: "token " + t.Name, scopes: scopes, from: from}, nil
 	}
 	c, err := r.Cookie(cookieName)

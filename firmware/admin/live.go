@@ -37,6 +37,7 @@ type live struct {
 	topics  map[topicKey]*topic
 	viewers int
 	wake    chan struct{}
+	again   chan struct{} // closed when viewers have to say anew who they are
 }
 
 type topicKey struct {
@@ -61,7 +62,7 @@ type part struct {
 }
 
 func newLive(s *Server) *live {
-	return &live{s: s, quiet: quietFor, patient: takeWithin, topics: make(map[topicKey]*topic), wake: make(chan struct{}, 1)}
+	return &live{s: s, quiet: quietFor, patient: takeWithin, topics: make(map[topicKey]*topic), wake: make(chan struct{}, 1), again: make(chan struct{})}
 }
 
 // run makes pages until ctx ends.
@@ -85,6 +86,14 @@ func (l *live) nudge() {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// recheck has all viewers looked at again at once: an account is not what it was.
+func (l *live) recheck() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.again)
+	l.again = make(chan struct{})
 }
 
 // refresh renders what somebody looks at. The lock is not held while templates run.
@@ -192,8 +201,8 @@ func (l *live) leave(k topicKey, t *topic) {
 	}
 }
 
-// news are the frames since a version, and what to wait for then.
-func (l *live) news(t *topic, since uint64) (frames [][]byte, version uint64, changed <-chan struct{}) {
+// news are the frames since a version, and what to wait for then: a change, or that the viewer has to be looked at again.
+func (l *live) news(t *topic, since uint64) (frames [][]byte, version uint64, changed, again <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range t.parts {
@@ -201,7 +210,7 @@ func (l *live) news(t *topic, since uint64) (frames [][]byte, version uint64, ch
 			frames = append(frames, p.frame)
 		}
 	}
-	return frames, t.version, t.changed
+	return frames, t.version, t.changed, l.again
 }
 
 // serve is one viewer. It ends with the session.
@@ -241,9 +250,13 @@ func (l *live) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	quiet := time.NewTicker(l.quiet)
 	defer quiet.Stop()
+	may := func() bool {
+		again, err := l.s.identify(r)
+		return err == nil && again.scopes == me.scopes
+	}
 	var version uint64
 	for {
-		frames, now, changed := l.news(t, version)
+		frames, now, changed, again := l.news(t, version)
 		if version = now; len(frames) > 0 && !send(frames...) {
 			return
 		}
@@ -251,8 +264,13 @@ func (l *live) serve(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-changed:
+		case <-again:
+			if !may() {
+				send([]byte("event: end\ndata: \n\n"))
+				return
+			}
 		case <-quiet.C:
-			if again, err := l.s.identify(r); err != nil || again.scopes != me.scopes {
+			if !may() {
 				send([]byte("event: end\ndata: \n\n"))
 				return
 			}

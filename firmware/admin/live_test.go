@@ -152,11 +152,11 @@ func TestSlowViewer(t *testing.T) {
 	for i := range 100 {
 		t1.take([]part{{name: "a", sum: uint64(i + 1), frame: []byte{byte(i)}}, {name: "b", sum: 7, frame: []byte("b")}})
 	}
-	frames, version, _ := l.news(t1, 0)
+	frames, version, _, _ := l.news(t1, 0)
 	if len(frames) != 2 || frames[0][0] != 99 || version != 100 {
 		t.Errorf("%d frames, version %d", len(frames), version)
 	}
-	if frames, _, changed := l.news(t1, version); len(frames) != 0 {
+	if frames, _, changed, _ := l.news(t1, version); len(frames) != 0 {
 		t.Errorf("old news: %q", frames)
 	} else {
 		t1.take([]part{{name: "a", sum: 100}})

@@ -62,6 +62,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		http.SetCookie(w, s.sessions.begin(u))
+		s.uses.note(u.Name)
 		s.log.Info("logged in", "name", u.Name, "role", string(u.Role), "from", from)
 		http.Redirect(w, r, p.To, http.StatusSeeOther)
 		return
@@ -118,11 +119,8 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var u account.User
-	_, err := s.guesses.try(r.Context(), me.from, func() (err error) {
-		if u, err = s.o.Accounts.Authenticate(me.name, r.PostForm.Get("password")); err != nil {
-			return err
-		}
-		if err = s.o.Accounts.SetPassword(me.name, fresh, u.Role, false); err == nil {
+	err := s.confirmed(r.Context(), me, r.PostForm.Get("password"), func() (err error) {
+		if err = s.o.Accounts.ChangePassword(account.All, me.name, fresh, false); err == nil {
 			u, err = s.o.Accounts.User(me.name)
 		}
 		return err
@@ -132,6 +130,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.log.Info("password changed", "name", me.name, "from", me.from)
+	s.live.recheck()
 	http.SetCookie(w, s.sessions.begin(u)) // the others of this name have ended
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

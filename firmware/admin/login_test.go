@@ -198,7 +198,7 @@ func TestChangePassword(t *testing.T) {
 	cookie, other := r.login("desk"), r.login("desk")
 	const fresh = "another four words"
 	for name, c := range map[string]url.Values{
-		"the name or the password is wrong": {"password": {"wrong"}, "new": {fresh}, "again": {fresh}},
+		"your own password is wrong":         {"password": {"wrong"}, "new": {fresh}, "again": {fresh}},
 		"the two new passwords differ":      {"password": {secret}, "new": {fresh}, "again": {fresh + "!"}},
 		"the password is too short":         {"password": {secret}, "new": {"short"}, "again": {"short"}},
 		"the new password is the old one":   {"password": {secret}, "new": {secret}, "again": {secret}},

@@ -60,7 +60,7 @@ func (s *Server) openAPI() object {
 	return object{
 		"openapi": "3.1.0",
 		"info": object{"title": "Holdfast box", "version": "1",
-			"description": "What the admin page shows and does, for scripts. Make a token with `holdfast admin token NAME --scopes read`. A scope that is missing answers 403."},
+			"description": "What the admin page shows and does, for scripts. Make a token on the page Accounts, or with `holdfast admin token NAME --scopes read`. A scope that is missing answers 403."},
 		"servers": []object{{"url": apiRoot}},
 		"paths":   paths,
 		"components": object{"schemas": schemas, "securitySchemes": object{

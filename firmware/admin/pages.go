@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 
@@ -43,7 +44,9 @@ var allPages = []page{
 	{"site", "/site", "Site document", "site", "Site", account.Read, []string{"site-document"}},
 	{"box", "/box", "Box", "box", "Box", account.Read, []string{"box-facts", "box-certificates", "box-doctor", "box-update"}},
 	{"log", "/log", "Log", "log", "Log", account.Trace, []string{"log-lines"}},
-	{"account", "/account", "Account", "", "", account.None, nil},
+	{"accounts", "/accounts", "Accounts", "people", "Accounts", account.Accounts, []string{"accounts-people", "accounts-tokens"}},
+	{"person", "/accounts/{id}", "Account", "", "", account.Accounts, []string{"person-facts"}},
+	{"account", "/account", "Your account", "", "", account.None, nil},
 }
 
 // Href is where the page is.
@@ -180,14 +183,17 @@ func (s *Server) show(p page) http.HandlerFunc {
 }
 
 func (s *Server) view(r *http.Request) *view {
-	return &view{snapshot: s.snapshot(), scopes: whoIs(r).scopes, Param: r.PathValue("id"), Query: clip(r.URL.Query().Get("q"), 100)}
+	return &view{snapshot: s.snapshot(), scopes: whoIs(r).scopes, me: whoIs(r).name, Param: r.PathValue("id"), Query: clip(r.URL.Query().Get("q"), 100)}
 }
 
 func (s *Server) showView(w http.ResponseWriter, r *http.Request, p page, v *view) {
 	me := whoIs(r)
 	body, err := s.pages.render("page-"+p.name, v)
 	if err == nil {
-		f := frame{view: v, Page: p, Me: me, Notice: s.sessions.hear(me.session), Body: template.HTML(body)}
+		f := frame{view: v, Page: p, Me: me, Body: template.HTML(body)}
+		if r.Method != http.MethodHead { // which nobody reads
+			f.Notice = s.sessions.hear(me.session)
+		}
 		for _, q := range allPages {
 			if q.nav != "" && me.scopes.Has(q.scope) {
 				f.Pages = append(f.Pages, q)
@@ -196,7 +202,7 @@ func (s *Server) showView(w http.ResponseWriter, r *http.Request, p page, v *vie
 		if len(p.parts) > 0 {
 			f.Live = "/live/" + p.name
 			if v.Param != "" {
-				f.Live += "/" + v.Param
+				f.Live += "/" + url.PathEscape(v.Param)
 			}
 		}
 		err = s.pages.write(w, http.StatusOK, "layout", f)

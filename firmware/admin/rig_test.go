@@ -178,13 +178,7 @@ func newRig(t *testing.T, edit ...func(*Options)) *rig {
 	salt := []byte("0123456789abcdef")
 	cheap := "$argon2id$v=19$m=8,t=1,p=1$" + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte(secret), salt, 1, 8, 1, 32))
 	file := filepath.Join(t.TempDir(), "accounts.json")
-	users, err := json.Marshal(map[string]any{"users": []account.User{{Name: "viewer", Role: account.Viewer, Hash: cheap}, {Name: "desk", Role: account.FrontDesk, Hash: cheap}, {Name: "root", Role: account.Admin, Hash: cheap}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, users, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeAccounts(t, file, []account.User{{Name: "viewer", Role: account.Viewer, Hash: cheap}, {Name: "desk", Role: account.FrontDesk, Hash: cheap}, {Name: "root", Role: account.Admin, Hash: cheap}})
 	accounts := account.Open(file, clock)
 	o := Options{Name: "box" + evil, Certificate: func() *tls.Certificate { return nil }, Accounts: accounts, Box: r.box, Tracer: r.box, Reports: r.box,
 		Log: slog.New(r.log.Handler(slog.DiscardHandler)), Tail: r.log, Now: clock,
@@ -194,9 +188,11 @@ func newRig(t *testing.T, edit ...func(*Options)) *rig {
 	for _, e := range edit {
 		e(&o)
 	}
-	if r.srv, err = New(o); err != nil {
+	srv, err := New(o)
+	if err != nil {
 		t.Fatal(err)
 	}
+	r.srv = srv
 	r.web = httptest.NewUnstartedServer(r.srv.Handler())
 	r.web.EnableHTTP2 = true
 	r.web.StartTLS()
@@ -212,6 +208,18 @@ func newRig(t *testing.T, edit ...func(*Options)) *rig {
 	r.srv.Ended(record.Call{ID: "0-old", Start: epoch, End: epoch, From: evil, Dialled: evil, EndCause: evil, Status: 486, Legs: []record.Leg{{Party: evil}}})
 	r.srv.history.add(epoch, r.box.stream, map[string]string{"1-abc": "PCMU"})
 	return r
+}
+
+// writeAccounts makes the file of these people, and of a token that nobody has.
+func writeAccounts(t *testing.T, file string, users []account.User) {
+	t.Helper()
+	data, err := json.Marshal(map[string]any{"users": users, "tokens": []account.Token{{ID: "1-abc", Name: evil, Scopes: []string{"read"}, Hash: "of none"}}})
+	if err == nil {
+		err = os.WriteFile(file, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // answer is what came back.

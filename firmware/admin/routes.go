@@ -20,6 +20,12 @@ func (s *Server) forms() []route {
 	return []route{
 		{"POST", "/logout", account.None, s.logout},
 		{"POST", "/account", account.None, s.changePassword},
+		{"POST", "/accounts", account.Accounts, s.formAddAccount},
+		{"POST", "/accounts/{id}/role", account.Accounts, s.formRole},
+		{"POST", "/accounts/{id}/password", account.Accounts, s.formNewPassword},
+		{"POST", "/accounts/{id}/remove", account.Accounts, s.formRemoveAccount},
+		{"POST", "/tokens", account.Accounts, s.formAddToken},
+		{"POST", "/tokens/{id}/revoke", account.Accounts, s.formRevokeToken},
 		{"POST", "/emergency/ack", account.Acknowledge, s.formAcknowledge},
 		{"POST", "/emergency/test", account.Drill, s.formTestCall},
 		{"POST", "/drill/start", account.Drill, s.formDrillStart},
@@ -92,12 +98,16 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
 
 // answer goes back to a page with what an order came to.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, page, text string, err error) {
-	me := whoIs(r)
-	n := notice{Text: text}
+	s.answerSecret(w, r, page, text, "", err)
+}
+
+// answerSecret is for an order that has made a password or a token.
+func (s *Server) answerSecret(w http.ResponseWriter, r *http.Request, page, text, secret string, err error) {
+	n := notice{Text: text, Secret: secret}
 	if err != nil {
 		n = notice{Text: sentence(err.Error()), Bad: true}
 	}
-	s.sessions.tell(me.session, n)
+	s.sessions.tell(whoIs(r).session, n)
 	s.live.nudge()
 	http.Redirect(w, r, page, http.StatusSeeOther)
 }

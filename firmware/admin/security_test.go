@@ -32,7 +32,7 @@ func everything(s *Server) (list []route) {
 		if strings.Contains(list[i].path, "reports") {
 			id = "20260301T120000Z"
 		}
-		list[i].path = strings.NewReplacer("{id}", id, "{page}", "overview", "{file}", "report.json").Replace(list[i].path)
+		list[i].path = strings.NewReplacer("{id}", id, "{page}", "overview", "{name}", "1-abc", "{file}", "report.json").Replace(list[i].path)
 	}
 	return list
 }

@@ -29,7 +29,8 @@ const mostSessions = 1000
 type session struct {
 	key    [sha256.Size]byte
 	user   string
-	hash   string // of the password that it began with
+	role   account.Role // it began with
+	hash   string       // of the password that it began with
 	began  time.Time
 	used   time.Time
 	notice notice // shown on the next page, once
@@ -37,8 +38,9 @@ type session struct {
 
 // notice tells what an order came to.
 type notice struct {
-	Text string
-	Bad  bool
+	Text   string
+	Secret string // a password or a token that was made: it is seen this once
+	Bad    bool
 }
 
 // sessions are in RAM: a restart of the program logs everybody out. Only the hash of a cookie is kept.
@@ -69,7 +71,7 @@ func (s *sessions) begin(u account.User) *http.Cookie {
 		}
 		delete(s.all, oldest.key)
 	}
-	x := &session{key: sha256.Sum256([]byte(value)), user: u.Name, hash: u.Hash, began: now, used: now}
+	x := &session{key: sha256.Sum256([]byte(value)), user: u.Name, role: u.Role, hash: u.Hash, began: now, used: now}
 	s.all[x.key] = x
 	return &http.Cookie{Name: cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
@@ -91,7 +93,7 @@ func (s *sessions) find(value string, accounts *account.Store) (*session, accoun
 	if u.Role == account.Admin {
 		longest = sessionAdmin
 	}
-	if err != nil || u.Hash != x.hash || now.Sub(x.used) > sessionIdle || now.Sub(x.began) > longest {
+	if err != nil || u.Hash != x.hash || u.Role != x.role || now.Sub(x.used) > sessionIdle || now.Sub(x.began) > longest {
 		delete(s.all, key)
 		return nil, account.User{}, false
 	}

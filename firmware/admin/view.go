@@ -76,6 +76,7 @@ const (
 type view struct {
 	*snapshot
 	scopes account.Scope
+	me     string // the name; "" in parts, which are made for many
 	Param  string // of a page about one thing: its ID
 	Query  string // what is looked for
 }

@@ -63,7 +63,8 @@ func parse(path string, size int64) (c contents, err error) {
 	return c, nil
 }
 
-// change reads, edits and writes the file under a lock that other programs obey, atomically.
+// change reads, edits and writes the file under a lock that other programs obey, atomically. Where there is an admin, one stays:
+// nobody could make another on a box without a shell.
 func (s *Store) change(edit func(*contents) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,8 +86,12 @@ func (s *Store) change(edit func(*contents) error) error {
 	if err != nil {
 		return err
 	}
+	hadAdmin := c.hasAdmin()
 	if err := edit(&c); err != nil {
 		return err
+	}
+	if hadAdmin && !c.hasAdmin() {
+		return ErrLastAdmin
 	}
 	data, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {

@@ -44,6 +44,12 @@ func CheckPassword(name, password string) error {
 	return nil
 }
 
+// NewPassword is one that nobody can guess (80 bits) and that can be read out: letters and the digits 2 to 7 in four groups.
+func NewPassword() string {
+	t := strings.ToLower(rand.Text())
+	return t[:4] + "-" + t[4:8] + "-" + t[8:12] + "-" + t[12:16]
+}
+
 // hash is a password in the PHC string format for argon2id.
 func hash(password string) string {
 	salt := make([]byte, saltBytes)

@@ -18,11 +18,12 @@ const (
 	Drill                         // start and end drills, make test calls
 	Trace                         // signalling of calls, and the log: who called whom, word by word
 	Maintain                      // fetch the site document, update the box, bring certificates
+	Accounts                      // make, change and remove accounts and tokens, which may do no more than who makes them
 	None        Scope = 0
-	All               = Read | Acknowledge | Drill | Trace | Maintain
+	All               = Read | Acknowledge | Drill | Trace | Maintain | Accounts
 )
 
-var scopeNames = []string{"read", "acknowledge", "drill", "trace", "maintain"}
+var scopeNames = []string{"read", "acknowledge", "drill", "trace", "maintain", "accounts"}
 
 // Has reports whether all of want are in s.
 func (s Scope) Has(want Scope) bool { return s&want == want }
