@@ -84,6 +84,7 @@ func TestOutage(t *testing.T) {
 		b.open("/" + path)
 		b.examine(path)
 	}
+	accounts(t, b)
 	b.open("/phones")
 	eval[bool](b, `fetch("/logout", {method: "POST"}).then(r => r.ok)`) // in another tab: this one has to notice
 	b.sees("Log in")

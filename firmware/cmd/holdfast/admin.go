@@ -19,13 +19,13 @@ import (
 
 // adminCommand edits the accounts of the admin page in the box's data folder; a running box sees it at once.
 func adminCommand(_ context.Context, args []string, out io.Writer) error {
-	w := ways{"admin passwd NAME [--role viewer|front-desk|admin]", "admin list", "admin remove NAME", "admin token NAME [--scopes read,drill]"}
+	w := ways{"admin passwd NAME [--role viewer|front-desk|admin]", "admin role NAME --role viewer|front-desk|admin", "admin list", "admin remove NAME|TOKEN-ID", "admin token NAME [--scopes read,drill]"}
 	f := flags("admin", w...)
 	boot := f.String("c", defaultBootFile, "boot file, which names the data folder")
-	role := f.String("role", "", "viewer, front-desk or admin (passwd); default: as it is, admin for the first account, else viewer")
-	scopes := f.String("scopes", "read", "what the token may do, separated by commas: read, acknowledge, drill, trace, maintain (token)")
+	role := f.String("role", "", "viewer, front-desk or admin (passwd, role); passwd without it: as it is, admin for the first account, else viewer")
+	scopes := f.String("scopes", "read", "what the token may do, separated by commas: read, acknowledge, drill, trace, maintain, accounts (token)")
 	life := f.Duration("for", 365*24*time.Hour, "how long the token is good; 0 for ever (token)")
-	what, args, ok := subcommand(args, "passwd", "list", "remove", "token")
+	what, args, ok := subcommand(args, "passwd", "role", "list", "remove", "token")
 	if !ok {
 		return w.say()
 	}
@@ -49,12 +49,10 @@ func adminCommand(_ context.Context, args []string, out io.Writer) error {
 		return setPassword(store, name, *role, out)
 	case "token":
 		return addToken(store, name, *scopes, *life, out)
+	case "role":
+		return setRole(store, name, *role, out)
 	case "remove":
-		if err := store.Remove(name); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(out, "%s may not use the admin page any more.\n", name)
-		return err
+		return remove(store, name, out)
 	}
 	return listAccounts(store, out)
 }
@@ -90,6 +88,36 @@ func setPassword(store *account.Store, name, role string, out io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s may log in as %s. Sessions under the old password have ended.\n", name, u.Role)
+	return err
+}
+
+func setRole(store *account.Store, name, role string, out io.Writer) error {
+	r, err := account.ParseRole(role)
+	if err != nil {
+		return usageError(err.Error())
+	}
+	if err := store.SetRole(account.All, name, r); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s is %s now. Sessions of this name have ended.\n", name, r)
+	return err
+}
+
+// remove takes an account away, or the token with this ID where there is no such account.
+func remove(store *account.Store, name string, out io.Writer) error {
+	err := store.Remove(name)
+	if errors.Is(err, account.ErrUnknown) {
+		if t, err := store.Revoke(name); err == nil {
+			_, err = fmt.Fprintf(out, "The token %s (%s) is refused from now on.\n", t.Name, t.ID)
+			return err
+		} else if !errors.Is(err, account.ErrUnknown) {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s may not use the admin page any more.\n", name)
 	return err
 }
 

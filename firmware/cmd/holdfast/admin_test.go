@@ -72,6 +72,20 @@ func TestAdmin(t *testing.T) {
 	}
 	expect(0, "desk may not use", "remove", "desk")
 	expect(1, "no such account", "remove", "desk")
+	expect(1, "nobody else is an admin", "remove", "maria")
+	expect(1, "nobody else is an admin", "role", "maria", "--role", "viewer")
+	typed(t, "four words of nonsense\n")
+	expect(1, "nobody else is an admin", "passwd", "maria", "--role", "viewer")
+	expect(2, "there is no role", "role", "maria")
+	expect(1, "no such account", "role", "desk", "--role", "viewer")
+	typed(t, "four words of nonsense\n")
+	expect(0, "bob may log in as viewer.", "passwd", "bob")
+	expect(0, "bob is admin now.", "role", "bob", "--role", "admin")
+	expect(0, "maria may not use", "remove", "maria")
+	expect(0, "The token grafana", "remove", strings.Split(token, "_")[1])
+	if _, _, err := store.Token(token); err == nil {
+		t.Error("the token is good")
+	}
 	expect(2, "there is no role", "passwd", "bob", "--role", "boss")
 	expect(2, "there is no scope", "token", "x", "--scopes", "all")
 	expect(2, "name an account", "passwd")
