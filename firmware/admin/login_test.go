@@ -198,10 +198,10 @@ func TestChangePassword(t *testing.T) {
 	cookie, other := r.login("desk"), r.login("desk")
 	const fresh = "another four words"
 	for name, c := range map[string]url.Values{
-		"your own password is wrong":         {"password": {"wrong"}, "new": {fresh}, "again": {fresh}},
-		"the two new passwords differ":      {"password": {secret}, "new": {fresh}, "again": {fresh + "!"}},
-		"the password is too short":         {"password": {secret}, "new": {"short"}, "again": {"short"}},
-		"the new password is the old one":   {"password": {secret}, "new": {secret}, "again": {secret}},
+		"your own password is wrong":      {"password": {"wrong"}, "new": {fresh}, "again": {fresh}},
+		"the two new passwords differ":    {"password": {secret}, "new": {fresh}, "again": {fresh + "!"}},
+		"the password is too short":       {"password": {secret}, "new": {"short"}, "again": {"short"}},
+		"the new password is the old one": {"password": {secret}, "new": {secret}, "again": {secret}},
 	} {
 		if a := r.post("/account", cookie, c); a.status != 303 || a.header.Get("Location") != "/account" {
 			t.Errorf("%s: %d", name, a.status)
