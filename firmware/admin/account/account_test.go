@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -106,6 +107,23 @@ func TestTwoPrograms(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(box.path + ".*"); len(left) != 1 { // the lock
 		t.Errorf("left over: %v", left)
+	}
+}
+
+// TestPowerCut: what a cut left of writing the file goes with the next change; the lock, and what the reset button put aside, stay.
+func TestPowerCut(t *testing.T) {
+	s := open(t, nil)
+	for _, name := range []string{".1234567", ".before-reset"} {
+		if err := os.WriteFile(s.path+name, []byte(good), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.AddToken("t", Read, 0); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(s.path + "*")
+	if want := []string{s.path, s.path + ".before-reset", s.path + ".lock"}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("%q, want %q (%v)", left, want, err)
 	}
 }
 

@@ -97,10 +97,19 @@ func (s *Store) change(edit func(*contents) error) error {
 	if err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
+	s.sweep()
 	if err := replace(s.path, append(data, '\n')); err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
 	return nil
+}
+
+// sweep removes what a power cut left of writing: it holds hashes that may be good no more. Nobody else writes now.
+func (s *Store) sweep() {
+	left, _ := filepath.Glob(s.path + ".[0-9]*") // the pattern is right; a folder's name that looks like one finds nothing
+	for _, name := range left {
+		os.Remove(name)
+	}
 }
 
 // give makes a file that root has made in the folder of the box's user that user's.
