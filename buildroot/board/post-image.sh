@@ -36,6 +36,7 @@ mkimage -A arm64 -O linux -T multi -C none -n "holdfast $version" -d "$work/kern
 [ "$(stat -c %s "$out/slot/boot.img")" -le "$boot_file" ] || { echo "kernel and initrd do not fit into $boot_file bytes" >&2; exit 1; }
 
 cp "$images/rootfs.squashfs" "$out/slot/root.squashfs"
+seal "$out/slot/root.squashfs"
 [ "$(stat -c %s "$out/slot/root.squashfs")" -le "$slot" ] || { echo "the root does not fit into its partition" >&2; exit 1; }
 cp "$TARGET_DIR/etc/holdfast-release" "$out/slot/release"
 

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/firmware/feed"
 	"holdfast/firmware/record"
+	"holdfast/firmware/update"
 	"holdfast/sip/site"
 )
 
@@ -124,6 +125,13 @@ func (g gauges) card(m sink) {
 		m.gauge("card_bytes", "Size of the card's file system.", float64(fs.Blocks)*float64(fs.Bsize))
 		m.gauge("card_free_bytes", "Room that is left on it.", float64(fs.Bavail)*float64(fs.Bsize))
 	}
+	damaged := 0
+	for _, health := range g.b.updates.shown().Health {
+		if health == string(update.Damaged) {
+			damaged++
+		}
+	}
+	m.gauge("slots_damaged", "Slots of the card that are not as they were written; 0 before they have been read back, too.", float64(damaged))
 	m.gauge("card_healthy", "1 while the card keeps what is written to it.", flag(len(g.b.card.Faults()) == 0))
 }
 

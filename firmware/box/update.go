@@ -206,7 +206,7 @@ func (u *updates) shown() control.Update {
 	u.mu.Lock()
 	s, writing, now := u.status, u.writing, u.now
 	u.mu.Unlock()
-	out := control.Update{Slot: s.Running.String(), State: "confirmed"}
+	out := control.Update{Slot: s.Running.String(), State: "confirmed", Health: slotHealth(s.Slots)}
 	if s.State.Failed != 0 {
 		out.Failed = s.State.Failed.String()
 	}
@@ -238,6 +238,9 @@ func (u *updates) alarms() (out []string) {
 	}
 	if s := u.status; u.fault == nil && !s.Switched && s.State.Slot != 0 && s.State.Slot != s.Running {
 		out = append(out, fmt.Sprintf("slot %s was to start and could not: it is damaged, or the card cannot be written; slot %s runs instead. An update puts it right, or a new card", s.State.Slot, s.Running))
+	}
+	if u.fault == nil {
+		out = append(out, wornOut(u.status)...)
 	}
 	if f := u.status.State.Failed; f != 0 {
 		out = append(out, fmt.Sprintf("the last update (slot %s) did not prove itself; the version before it runs", f))

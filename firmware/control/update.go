@@ -31,6 +31,8 @@ type Update struct {
 	Next   string   `json:"next,omitempty"`   // the slot that the next start tries
 	Waits  []string `json:"waits,omitempty"`  // for what the restart waits
 	Failed string   `json:"failed,omitempty"` // the slot whose version did not prove itself
+
+	Health map[string]string `json:"health,omitempty"` // of each slot, as it was read back from the card: whole, damaged, or unchecked
 }
 
 func handleUpdates(mux *http.ServeMux, b Updates) {

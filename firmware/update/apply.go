@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Order is an update as a person asks for it.
@@ -72,12 +73,28 @@ func (c *Card) Apply(ctx context.Context, r io.Reader, o Order, progress func(Pr
 				return err
 			}
 		}
-		return c.write(ctx, in, m, progress)
+		return c.replace(ctx, in, m, progress)
 	})
 	if err != nil {
 		return m, fmt.Errorf("update to %s: %w", m.Version, err)
 	}
 	return m, nil
+}
+
+// replace writes the slot that does not run, and says how it then is.
+func (c *Card) replace(ctx context.Context, in *bufio.Reader, m *Manifest, progress func(Progress)) error {
+	slot := c.Running.Other()
+	c.health.say(slot, Health{Why: "an update is being written"})
+	if err := c.write(ctx, in, m, progress); err != nil {
+		c.health.say(slot, Health{Why: "an update was cut off"})
+		select {
+		case c.doubt <- struct{}{}:
+		default: // somebody is on the way
+		}
+		return err
+	}
+	c.health.say(slot, Health{Verdict: Whole, At: time.Now()}) // it has been read back
+	return nil
 }
 
 func (c *Card) write(ctx context.Context, in *bufio.Reader, m *Manifest, progress func(Progress)) error {

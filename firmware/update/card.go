@@ -27,6 +27,8 @@ type Card struct {
 	open    func(path string, write bool) (file, error)
 	unlock  func() (lock func() error, err error) // makes Boot writable
 	writing sync.Mutex
+	health  healths
+	doubt   chan struct{} // a slot should be looked at now
 }
 
 // file is what is written in place.
@@ -65,7 +67,7 @@ func Open() (*Card, error) {
 	if err != nil {
 		return nil, fmt.Errorf("which slot runs: %w", err)
 	}
-	c := &Card{Boot: bootDir, Slots: slotsDir, Marks: marksDir, Now: release, chunk: 256 << 10, flush: 4 << 20, open: openFile, unlock: remount(bootDir)}
+	c := &Card{Boot: bootDir, Slots: slotsDir, Marks: marksDir, Now: release, chunk: 256 << 10, flush: 4 << 20, open: openFile, unlock: remount(bootDir), doubt: make(chan struct{}, 1)}
 	for _, word := range strings.Fields(string(args)) {
 		switch {
 		case strings.HasPrefix(word, "holdfast.slot="):

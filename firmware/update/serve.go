@@ -38,6 +38,7 @@ type Status struct {
 	Writing  bool   `json:"writing"`         // an update is being written
 	Stick    string `json:"stick,omitempty"` // why the update of a USB stick was not taken
 	Switched bool   `json:"switched"`        // the next start boots State.Slot, because this boot has written so
+	Slots    Slots  `json:"slots"`           // as a Sentry has found them
 }
 
 // Server is the updater: the card's owner, for the box's program that is not root.
@@ -160,6 +161,7 @@ func (c *Card) Status() Status {
 		c.writing.Unlock()
 	}
 	s.State = c.State()
+	s.Slots, _ = c.health.now()
 	s.Switched = c.switched(s.State)
 	return s
 }

@@ -57,6 +57,14 @@ boot_image() {
 	[ "$(stat -c %s "$out/slot/boot.img")" -le "$boot_file" ] || { echo "kernel and initrd do not fit into $boot_file bytes"; return 1; }
 }
 
+# seal FILE - puts behind a squashfs what it has to be, so that the box can read it back (board/README.md, "The slot's seal").
+seal() {
+	local sum
+	truncate -s %4096 "$1"
+	sum=$(sha256sum <"$1")
+	printf 'holdfast-root 1 %s %s\n' "$(stat -c %s "$1")" "${sum%% *}" | dd of="$1" bs=4096 iflag=fullblock oflag=append conv=sync,notrunc status=none
+}
+
 root_image() {
 	local root=$work/root
 	mkdir -p "$root"/{bin,boot,dev,lib,proc,root,run,sys,tmp,usr/bin,usr/share,var/lib/holdfast,etc/ssl/certs}
@@ -77,6 +85,7 @@ root_image() {
 	cp -r "$work/share" "$root/usr/share/holdfast"
 	go run ./scripts/image/commands "$root" reboot /sbin/modprobe # what the updater and the kernel run
 	mksquashfs "$root" "$out/slot/root.squashfs" -noappend -all-root -no-xattrs -no-progress -comp zstd -Xcompression-level 19 -b 256K
+	seal "$out/slot/root.squashfs"
 	[ "$(stat -c %s "$out/slot/root.squashfs")" -le "$slot" ] || { echo "the root does not fit into its partition"; return 1; }
 }
 

@@ -48,6 +48,7 @@ CASES = {
     "HoldfastCertificateEnding": ({'holdfast_certificate_expiry_timestamp_seconds{certificate="trunk"}': "%dx20" % (5 * 86400)},
                                   {'holdfast_certificate_expiry_timestamp_seconds{certificate="trunk"}': "%dx20" % (20 * 86400)}, 10),
     "HoldfastCardFails": ({"holdfast_card_healthy": "1 0x10", "holdfast_outbox_failing": "0x10"}, {"holdfast_card_healthy": "1x10", "holdfast_outbox_failing": "0x10"}, 8),
+    "HoldfastSlotDamaged": ({"holdfast_slots_damaged": "0 1x10"}, {"holdfast_slots_damaged": "0x10"}, 5),
     "HoldfastCardSlow": ({'holdfast_card_fsync_seconds_bucket{le="1"}': "0x90", 'holdfast_card_fsync_seconds_bucket{le="2.5"}': "0+2x90", 'holdfast_card_fsync_seconds_bucket{le="+Inf"}': "0+2x90"},
                          {'holdfast_card_fsync_seconds_bucket{le="1"}': "0+2x90", 'holdfast_card_fsync_seconds_bucket{le="2.5"}': "0+2x90", 'holdfast_card_fsync_seconds_bucket{le="+Inf"}': "0+2x90"}, 80),
     "HoldfastCardFull": ({"holdfast_card_free_bytes": "5x20", "holdfast_card_bytes": "100x20"}, {"holdfast_card_free_bytes": "50x20", "holdfast_card_bytes": "100x20"}, 15),

@@ -26,6 +26,7 @@ func updater(ctx context.Context, args []string, out io.Writer) error {
 	f := flags("updater")
 	file := f.String("c", defaultBootFile, "boot file: its public_key in [update] says whose bundles are taken; without one "+imageKey+" does")
 	group := f.Int("group", 990, "number of the group that may ask")
+	after := f.Duration("look-after", update.SentryAfter, "how long after its start it reads both slots back for the first time; then it does every day")
 	if err := parseAll(f, args, out); err != nil {
 		return err
 	}
@@ -42,6 +43,8 @@ func updater(ctx context.Context, args []string, out io.Writer) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error { return s.Serve(ctx, update.SocketPath) })
 	all.Go(func() error { return update.NewSticks(s).Run(ctx) })
+	sentry := update.Sentry{Card: card, Log: log, After: *after, Every: update.SentryEvery, Rate: update.SentryRate}
+	all.Go(func() error { return sentry.Run(ctx) })
 	return all.Wait()
 }
 

@@ -28,6 +28,11 @@ var neverStarts = variant{"never-starts", func(root string) error {
 // proper is a version that works.
 var proper = variant{name: "proper"}
 
+// watchful is one that works and reads the slots back at once.
+var watchful = variant{"watchful", func(root string) error {
+	return os.WriteFile(filepath.Join(root, "etc/service/updater"), []byte("#!/bin/sh\nexec /usr/bin/holdfast updater -c /boot/holdfast.toml -look-after 2s\n"), 0o755)
+}}
+
 func errorsOf(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

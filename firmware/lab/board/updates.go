@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
+	"holdfast/firmware/lab/card"
 	"holdfast/firmware/lab/qemu"
 	"holdfast/firmware/lab/script"
 )
@@ -17,8 +20,9 @@ func (r *rig) updates() []script.Step {
 			Do: r.badUpdate,
 		},
 		{
-			Name: "A signed version that works", Want: "it is tried, proves itself, and is what starts from then on; a forged one is refused", Limit: 2 * bootLimit,
-			Do: r.goodUpdate,
+			Name: "A signed version that works", Limit: 2 * bootLimit,
+			Want: "it is tried, proves itself, and is what starts from then on; a forged one is refused; a bit that the other slot has lost is told",
+			Do:   r.goodUpdate,
 		},
 	}
 }
@@ -83,7 +87,7 @@ func (r *rig) badUpdate(ctx context.Context, n *script.Notes) error {
 }
 
 func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
-	bundle, err := r.bundle(proper)
+	bundle, err := r.bundle(watchful)
 	if err != nil {
 		return err
 	}
@@ -91,6 +95,7 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return err
 	}
+	worn := map[string]int{"a": card.SlotA, "b": card.SlotB}[runs]
 	forged := append([]byte(nil), bundle...)
 	forged[len(forged)/2] ^= 1
 	if err := r.put(ctx, forged); err == nil {
@@ -106,12 +111,19 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 	if err := r.up(ctx); err != nil {
 		return err
 	}
+	if err := r.card.Flip(worn, 4<<20); err != nil { // before it is read back
+		return err
+	}
 	if err := r.lights(ctx, n, want{qemu.LEDPower, "double"}); err != nil {
 		return err
 	}
 	if r.mark, err = console.Wait(ctx, r.mark, "this version has proven itself"); err != nil {
 		return err
 	}
+	if err := r.toldOf(ctx, runs); err != nil {
+		return err
+	}
+	n.Saw("slot %s is told to be damaged, and nothing restarts", runs)
 	if _, err := r.cut(); err != nil {
 		return err
 	}
@@ -129,5 +141,16 @@ func (r *rig) goodUpdate(ctx context.Context, n *script.Notes) error {
 		return errors.New("a confirmed version was tried again")
 	}
 	n.Saw("confirmed; slot %s starts instead of %s", free, runs)
-	return nil
+	return r.card.Flip(worn, 4<<20)
+}
+
+// toldOf waits until the status tells that the slot that does not run is damaged.
+func (r *rig) toldOf(ctx context.Context, slot string) error {
+	return r.until(ctx, func(ctx context.Context) error {
+		_, text, err := r.ask(ctx, http.MethodGet, "/status", nil)
+		if err == nil && !strings.Contains(text, "slot "+slot+", which the box would fall back to, is damaged on the card (root.squashfs is not what was written)") {
+			err = fmt.Errorf("the status does not say that slot %s is damaged: %.300s", slot, text)
+		}
+		return err
+	})
 }

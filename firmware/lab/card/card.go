@@ -108,6 +108,21 @@ func (c *Card) WriteRoot(slot int, image []byte) error {
 	return c.writeAt(image, c.parts[slot].at)
 }
 
+// Flip turns a bit in a slot, as wear does; a second time turns it back. The box may be running.
+func (c *Card) Flip(slot int, at int64) error {
+	f, err := os.Open(c.File)
+	if err != nil {
+		return fmt.Errorf("card: %w", err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], c.parts[slot].at+at); err != nil {
+		return fmt.Errorf("card: %w", err)
+	}
+	b[0] ^= 0x10
+	return c.writeAt(b[:], c.parts[slot].at+at)
+}
+
 func (c *Card) writeAt(data []byte, at int64) error {
 	f, err := os.OpenFile(c.File, os.O_WRONLY, 0)
 	if err != nil {
