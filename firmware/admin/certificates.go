@@ -11,6 +11,7 @@ import (
 	"holdfast/firmware/admin/account"
 	"holdfast/firmware/certs"
 	"holdfast/firmware/control"
+	"holdfast/firmware/typed"
 )
 
 // maxCertificates bounds a body that brings certificates, in bytes: chain, key, and what JSON or a form puts round them.
@@ -129,7 +130,14 @@ func uploadedFile(r *http.Request, name string) ([]byte, error) {
 		return nil, fmt.Errorf("the upload cannot be read: %w", err)
 	}
 	defer f.Close()
-	return io.ReadAll(f) // bounded with the body
+	data, err := io.ReadAll(f) // bounded with the body
+	if err != nil {
+		return nil, fmt.Errorf("the upload cannot be read: %w", err)
+	}
+	if data, err = typed.Text(data); err != nil {
+		return nil, fmt.Errorf("the file %w", err)
+	}
+	return data, nil
 }
 
 func holdsKey(data []byte) bool {

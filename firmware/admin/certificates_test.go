@@ -166,6 +166,8 @@ func TestCertificateByPage(t *testing.T) {
 		"of another key":    {map[string]string{"use": "phones", "chain": ca.sign(string(stranger), next)}, "was it made from the newest request?"},
 		"with a wrong key":  {map[string]string{"use": "phones", "chain": ca.sign(string(stranger), next), "key": string(other)}, "neither the key that came with it"},
 		"with no key in it": {map[string]string{"use": "phones", "chain": ca.sign(string(stranger), next), "key": "x"}, "There is no private key in PEM form"},
+		"UTF-16":            {map[string]string{"use": "phones", "chain": "\xff\xfe-\x00"}, "The file is written in UTF-16: save it as UTF-8"},
+		"the key in UTF-16": {map[string]string{"use": "phones", "chain": ca.sign(string(stranger), next), "key": "\xff\xfe-\x00"}, "The file is written in UTF-16: save it as UTF-8"},
 		"large":             {map[string]string{"use": "phones", "chain": strings.Repeat("x", maxCertificates)}, "This is too large: 64 KB"},
 		"rather large":      {map[string]string{"use": "phones", "chain": strings.Repeat("x", certs.MaxSize)}, "bytes are no chain"},
 	} {

@@ -60,7 +60,7 @@ var layers = []layer{
 
 // leaves are pure: no I/O, no goroutine, no logger, no clock. Those that do not exist yet are named already.
 var leaves = []string{"sip/sdp", "sip/number", "sip/route", "sip/elin", "sip/digest", "sip/site",
-	"firmware/mode", "firmware/admin/quality", "firmware/config", "firmware/panel", "firmware/ports", "media/srtp", "media/srtp/keystream", "media/rtp"}
+	"firmware/mode", "firmware/admin/quality", "firmware/config", "firmware/panel", "firmware/ports", "firmware/typed", "media/srtp", "media/srtp/keystream", "media/rtp"}
 
 // impure are the packages that a leaf has no use for. net/netip and net/url only compute; x/sys/cpu only tells what the processor can.
 var impure = []string{"net", "net/http/...", "net/rpc/...", "net/smtp", "net/textproto", "os/...", "io/ioutil", "syscall",

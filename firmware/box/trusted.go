@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+
+	"holdfast/firmware/typed"
 )
 
 // What the box asks and tells outside needs files of its own: authorities, a token, secrets. One that cannot be read costs what it is
@@ -36,6 +38,9 @@ func roots(what, file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s roots: %w", what, err)
 	}
+	if pem, err = typed.Text(pem); err != nil {
+		return nil, fmt.Errorf("%s roots: %s %w", what, file, err)
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s roots: %s holds no certificate in PEM form", what, file)
@@ -49,10 +54,10 @@ func secret(what, file string, least int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		return nil, fmt.Errorf("%s: %s is written in UTF-16: save it as UTF-8 (PowerShell: Set-Content -Encoding ascii)", what, file)
+	if data, err = typed.Text(data); err != nil {
+		return nil, fmt.Errorf("%s: %s %w", what, file, err)
 	}
-	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	data = bytes.TrimSpace(data)
 	switch {
 	case len(data) == 0:
 		return nil, fmt.Errorf("%s: %s is empty", what, file)

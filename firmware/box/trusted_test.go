@@ -1,6 +1,7 @@
 package box
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"os"
@@ -39,6 +40,24 @@ func TestRoots(t *testing.T) {
 	}
 	if _, err := certificate(certs.Phones, certs.Pair{Certificate: empty, Key: empty}); err == nil {
 		t.Error("an empty certificate was loaded")
+	}
+	key, err := certs.NewKey(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := certs.Temporary(key, certs.Names{DNS: []string{"portal.example.com"}}, time.Now())
+	want := x509.NewCertPool()
+	if err != nil || !want.AppendCertsFromPEM(one) {
+		t.Fatal(err)
+	}
+	edited := filepath.Join(t.TempDir(), "edited.pem")
+	put(t, edited, append([]byte("\xef\xbb\xbf"), bytes.ReplaceAll(one, []byte("\n"), []byte("\r\n"))...))
+	if pool, err := roots("test", edited); err != nil || !pool.Equal(want) {
+		t.Errorf("as Notepad saves it: %v", err)
+	}
+	put(t, edited, []byte("\xff\xfe-\x00-\x00"))
+	if _, err := roots("test", edited); err == nil || !strings.Contains(err.Error(), "test roots: "+edited+" is written in UTF-16: save it as UTF-8") {
+		t.Error(err)
 	}
 }
 

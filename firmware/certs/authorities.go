@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"holdfast/firmware/typed"
 )
 
 // How much is read: of what somebody brings, and of a list that stands on the card, in bytes.
@@ -38,6 +40,9 @@ func ReadAuthorities(file string) (a Authorities, err error) {
 	}
 	if len(data) > mostOfAList {
 		return a, fmt.Errorf("%s is larger than %d bytes", file, mostOfAList)
+	}
+	if data, err = typed.Text(data); err != nil {
+		return a, fmt.Errorf("%s %w", file, err)
 	}
 	a.Pool = x509.NewCertPool()
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {

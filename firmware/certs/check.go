@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"holdfast/firmware/typed"
 )
 
 // Candidate is what somebody brought, checked and in order.
@@ -71,6 +73,9 @@ func Check(use Use, data []byte, keys [][]byte, now time.Time) (Candidate, error
 
 // read takes a file apart; the key is nil when there is none.
 func read(data []byte) (all []*x509.Certificate, key []byte, err error) {
+	if data, err = typed.Text(data); err != nil {
+		return nil, nil, fmt.Errorf("the file %w", err)
+	}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		switch block.Type {
 		case "CERTIFICATE":

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"holdfast/firmware/typed"
 )
 
 // newSuffix marks a key that no certificate has been brought for yet.
@@ -19,11 +21,27 @@ type Pair struct{ Certificate, Key string }
 // Load reads both. Where the certificate belongs to the new key instead, the power went in the middle of Install: the new
 // key is the right one.
 func (p Pair) Load() (*tls.Certificate, error) {
-	c, err := tls.LoadX509KeyPair(p.Certificate, p.Key)
+	c, err := load(p.Certificate, p.Key)
 	if err != nil {
-		if n, e := tls.LoadX509KeyPair(p.Certificate, p.Key+newSuffix); e == nil {
-			return &n, nil
+		if n, e := load(p.Certificate, p.Key+newSuffix); e == nil {
+			return n, nil
 		}
+		return nil, err
+	}
+	return c, nil
+}
+
+func load(certificate, key string) (*tls.Certificate, error) {
+	chain, err := readFile(certificate)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := readFile(key)
+	if err != nil {
+		return nil, err
+	}
+	c, err := tls.X509KeyPair(chain, secret)
+	if err != nil {
 		return nil, err
 	}
 	return &c, nil
@@ -137,11 +155,22 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// readFile reads what somebody may have edited.
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxSize))
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, MaxSize)
+	}
+	if data, err = typed.Text(data); err != nil {
+		return nil, fmt.Errorf("%s %w", name, err)
+	}
+	return data, nil
 }

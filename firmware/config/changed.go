@@ -10,11 +10,11 @@ import (
 // Changed names the keys that stand otherwise in one boot file than in another, sorted, each once: "phones.listen". Sections that
 // `holdfast netcfg` follows by itself are left out. Nothing for what is no TOML.
 func Changed(old, now []byte) (keys []string) {
-	a, err := newReader("", clean(old))
+	a, err := newReader("", old)
 	if err != nil {
 		return nil
 	}
-	b, err := newReader("", clean(now))
+	b, err := newReader("", now)
 	if err != nil {
 		return nil
 	}

@@ -26,7 +26,7 @@ func ParseNetwork(name string, data []byte) (Network, Time, error) {
 	if len(data) > MaxSize || !errors.As(err, &faults) {
 		return Network{}, Time{}, err
 	}
-	r, notTOML := newReader(name, clean(data))
+	r, notTOML := newReader(name, data)
 	if notTOML != nil {
 		return Network{}, Time{}, err
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -25,10 +24,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if len(data) > MaxSize {
 		return nil, Errors{{File: name, Problem: fmt.Sprintf("has %d bytes", len(data)), Fix: "a boot file is a page or two of text; is this the right file?"}}
 	}
-	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		return nil, Errors{{File: name, Problem: "is written in UTF-16", Fix: "save it as UTF-8 (in Notepad: Save as, Encoding)"}}
-	}
-	r, err := newReader(name, clean(data))
+	r, err := newReader(name, data)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +42,6 @@ func Parse(name string, data []byte) (*Config, error) {
 	}
 	return c, nil
 }
-
-// clean takes off the byte order mark that editors on other systems add; line ends of any kind are TOML's own.
-func clean(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
 // config reads every key, with the default of each.
 func (r *reader) config() *Config {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"holdfast/firmware/typed"
 )
 
 // reader hands out the values of one file by key and collects every fault. What was never asked for is unknown, so
@@ -22,6 +24,10 @@ type reader struct {
 
 // newReader decodes the file; a file that is not TOML has one error only, that of the decoder.
 func newReader(file string, data []byte) (*reader, error) {
+	data, err := typed.Text(data)
+	if err != nil {
+		return nil, Errors{{File: file, Problem: "is written in UTF-16", Fix: typed.SaveAs}}
+	}
 	var tree map[string]any
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		return nil, notTOML(file, data, err)
