@@ -22,19 +22,28 @@ const ErrorsName = "holdfast-errors.txt"
 func Report(file string, faults []error) error {
 	dir := filepath.Dir(file)
 	path := filepath.Join(dir, ErrorsName)
-	want := text(filepath.Base(file), faults)
+	want, wantFull := text("", filepath.Base(file), faults), text(fullSays, filepath.Base(file), faults)
 	old, err := os.ReadFile(path)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look at %s: %w", path, err)
-	case len(faults) == 0 && err != nil, len(faults) > 0 && err == nil && bytes.Equal(old, want):
+	case len(faults) == 0 && err != nil, len(faults) > 0 && err == nil && (bytes.Equal(old, want) || bytes.Equal(old, wantFull)):
 		return nil
 	}
 	change := func() error {
 		if len(faults) == 0 {
-			return os.Remove(path)
+			err := os.Remove(path)
+			_ = keepRoom(dir) // without it the box is none the worse until the next mistake
+			return err
 		}
-		return write(path, want)
+		err := write(path, want)
+		if err == nil {
+			err = keepRoom(dir)
+		}
+		if errors.Is(err, unix.ENOSPC) {
+			err = errors.Join(makeRoom(dir), write(path, wantFull))
+		}
+		return err
 	}
 	if err = change(); errors.Is(err, unix.EROFS) {
 		err = writable(dir, change)
@@ -45,25 +54,35 @@ func Report(file string, faults []error) error {
 	return nil
 }
 
-// text is for a person at a PC: line ends that every editor knows.
-func text(name string, faults []error) []byte {
+// text is for a person at a PC: line ends that every editor knows, and no more than there is always room for.
+func text(first, name string, faults []error) []byte {
 	var b strings.Builder
+	b.WriteString(first)
 	fmt.Fprintf(&b, "Holdfast found mistakes in %s or in what it names.\nMend them, and start the box again; this file then disappears.\n\n", name)
 	for _, f := range faults {
 		for line := range strings.Lines(f.Error()) {
 			b.WriteString(strings.TrimRight(line, "\n") + "\n")
 		}
 	}
-	return []byte(strings.ReplaceAll(b.String(), "\n", "\r\n"))
+	all := strings.ReplaceAll(b.String(), "\n", "\r\n")
+	if len(all) > mostText {
+		all = strings.ToValidUTF8(all[:mostText], "") + "\r\n... and more\r\n"
+	}
+	return []byte(all)
 }
 
+// write leaves no empty file where there is no room: whoever finds one looks for mistakes that it does not name.
 func write(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	n, err := f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil && n == 0 {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // writable makes the file system that dir is on writable while change runs. dir must be where it is mounted.

@@ -106,6 +106,7 @@ boot_partition() {
 	done
 	state "$boot/state/0" failed=0 good=a seq=1 slot=a tries=0
 	state "$boot/state/1" failed=0 good=a seq=2 slot=a tries=0
+	truncate -s 16384 "$boot/state/room" # for the box's list of mistakes on a card that is full
 	cp "$common/README.txt" "$boot/README.txt"
 	if [ -f "$here/overlay.dts" ]; then
 		mkdir -p "$boot/overlays"
