@@ -32,7 +32,7 @@ var full = Status{
 	Calls:       []Call{{"id", "up", "1001", "1002", "1002", "opus", epoch, epoch, true}},
 	Site:        Site{"s", "Site", 42, "portal", epoch, epoch, "late", []string{"w"}},
 	Media:       Media{1, 2, 3, 4},
-	Update:      Update{"a", "waiting", "b", []string{"2 calls"}, "b"},
+	Update:      Update{"a", "waiting", "b", []string{"2 calls"}, "b", map[string]string{"a": "whole", "b": "damaged"}},
 	Alarms:      []string{"a"},
 	Events:      []ModeEvent{{epoch, "normal", "drill", "x", []Zone{{Name: "east"}}}},
 }
