@@ -203,14 +203,11 @@ func TestAckIsLostWithItsConnection(t *testing.T) {
 	fork := sip.CopyResponse(ok)
 	fork.To().Params.Remove("tag")
 	fork.To().Params.Add("tag", "another")
-	again.conn.Write(fork) // of another dialog: left alone
+	again.conn.Write(fork) // of another dialog: that one ends, and the call goes on
+	again.name = "psap"
+	again.hungUp("another")
 	o.within(sip.BYE, nil).wait(200)
 	again.bye()
-	select {
-	case ack := <-again.acks:
-		t.Errorf("ACK of another dialog:\n%s", ack)
-	default:
-	}
 	w.ended()
 }
 
