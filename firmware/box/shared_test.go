@@ -136,7 +136,11 @@ func TestSharedKeysEndToEnd(t *testing.T) {
 	}
 	b.call.Media().Listen()
 	r.until("music", func() error {
-		if h := b.call.Media().Heard(); h.Packets < 50 || h.Failed > 0 || math.Abs(h.Hz-a.hz) < 10 {
+		h := b.call.Media().Heard()
+		if h.Failed > 0 { // as in hears: one of the other phone's that was still on its way when the keys changed
+			b.call.Media().Listen()
+		}
+		if h.Packets < 50 || h.Failed > 0 || math.Abs(h.Hz-a.hz) < 10 {
 			return fmt.Errorf("%+v", h)
 		}
 		return nil
