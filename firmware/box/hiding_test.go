@@ -28,7 +28,7 @@ var (
 		"Geolocation: <http://desk-7.inside.example/where>", "User-to-User: 4e696768746a6172;encoding=hex", "Date: nightjar", "Supported: outbound, 100rel, timer", "Allow: INVITE, ACK, BYE, CANCEL, UPDATE",
 	}
 	secrets = []string{"127.0.95.", "127.0.70.1:", "127.0.70.1;", "127.0.70.1>", "127.0.70.1\r", "desk-7", "inside.example", "00:11:5e", "00115e", "deskphone", "sn-4711", "room 7", "nightjar", "branch.example",
-		"192.168.77", "mallory", "sip:1000@", "sip:1001@", "sip:1002@", "f3a9c0de", "4e696768746a6172", "candidate", "ice-ufrag", "cname", "room 13"}
+		"192.168.77", "mallory", "sip:1000@", "sip:1001@", "sip:1002@", "f3a9c0de", "4e696768746a6172", "candidate", "ice-ufrag", "cname:", "room 13"}
 )
 
 // deskSDP has everything that phones put into SDP.

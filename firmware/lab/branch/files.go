@@ -12,6 +12,7 @@ import (
 
 // writeSite writes a real site document for the people.
 func (b *Branch) writeSite() error {
+	confirmed := time.Now().Add(-24 * time.Hour).Format(time.DateOnly) // today may be tomorrow where the site is
 	doc := site.Document{
 		Version: site.FormatVersion, Serial: uint64(time.Now().Unix()),
 		Site:     site.Info{ID: "lab", Name: "Lab branch", Domain: Domain, Timezone: "America/Chicago", MainNumber: MainNumber},
@@ -19,9 +20,9 @@ func (b *Branch) writeSite() error {
 		Trunks: []site.Trunk{{ID: "sbc", Address: b.SBC.Addr().String(), TLSName: sbcName,
 			OptionsInterval: 5}, {ID: "backup", Address: b.Backup.Addr().String(), TLSName: sbcName, OptionsInterval: 5}},
 		Emergency: site.Emergency{Notify: []string{FrontDesk}, Security: []string{FrontDesk, Subscriber},
-			ELINs: []site.ELIN{{Trunk: "sbc", Number: ELIN, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)},
-				{Trunk: "sbc", Number: ELIN2, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)},
-				{Trunk: "backup", Number: BackupELIN, Address: "1 Main Street, Springfield", Confirmed: time.Now().Format(time.DateOnly)}}},
+			ELINs: []site.ELIN{{Trunk: "sbc", Number: ELIN, Address: "1 Main Street, Springfield", Confirmed: confirmed},
+				{Trunk: "sbc", Number: ELIN2, Address: "1 Main Street, Springfield", Confirmed: confirmed},
+				{Trunk: "backup", Number: BackupELIN, Address: "1 Main Street, Springfield", Confirmed: confirmed}}},
 		// Short expiries, so that phones that leave only when told are told soon.
 		Options: site.Options{MinExpires: 5, MaxExpires: int(registrationTime / time.Second)},
 	}

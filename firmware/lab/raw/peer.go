@@ -61,5 +61,13 @@ func (p *Peer) Via() string {
 	return fmt.Sprintf("SIP/2.0/TLS %s;branch=z9hG4bK%s;rport", p.local, Word())
 }
 
-// Word is a random word for tags, branches and Call-IDs.
-func Word() string { return fmt.Sprintf("%016x", rand.Uint64()) }
+// Word is a random word for tags, branches and Call-IDs, of letters that no number, address or other word is made of: who looks for one
+// of those in a message does not find it here by chance.
+func Word() string {
+	const letters = "bdghjklmnpqrtvwz"
+	word, n := make([]byte, 16), rand.Uint64()
+	for i := range word {
+		word[i], n = letters[n&15], n>>4
+	}
+	return string(word)
+}
