@@ -120,6 +120,9 @@ func (c *Conn) request(r *sip.Request, size int) bool {
 		c.Write(NewResponse(r, 503, "Service Unavailable", ""))
 		return true
 	}
+	if c.Closed() { // while this was being read: nobody would take it out of the books any more. It may be a call for help all the same
+		c.s.servers.dropConn(c)
+	}
 	if tag, _ := r.To().Params.Get("tag"); tag != "" && r.Method != sip.REGISTER {
 		c.serve(t) // within a dialog order counts (RFC 3261 §12.2.2): the handler only passes it on
 		return true

@@ -169,6 +169,33 @@ func TestServerGone(t *testing.T) {
 	}
 }
 
+// A connection may be closed, such as by one who could not write to it, while a request that was read before is on its way: it is served,
+// since it may be a call for help, and told that its connection is gone; nobody has to answer it for nothing of it to be left.
+func TestReadBeforeTheEnd(t *testing.T) {
+	txs := make(chan *ServerTx, 1)
+	b, p, _ := callee(t, Options{OnRequest: func(tx *ServerTx) { txs <- tx }})
+	p.send(request("INVITE"))
+	c := await(t, "request", txs).Conn()
+	c.Close()
+	for _, text := range []string{request("INVITE"), strings.Replace(request("BYE"), "\r\nCall-ID", ";tag=box\r\nCall-ID", 1)} {
+		m, err := sip.ParseMessage([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.handle(m, len(text))
+		tx := await(t, "request", txs)
+		gone := make(chan struct{})
+		tx.OnGone(func() { close(gone) })
+		await(t, "OnGone", gone)
+		if u := b.Usage(); u.ServerTxs != 0 || u.HeldBytes != 0 {
+			t.Errorf("%s: left behind: %+v", tx.Method(), u)
+		}
+		if err := tx.Reply(200, "OK"); !errors.Is(err, ErrConnClosed) {
+			t.Errorf("%s: Reply: %v", tx.Method(), err)
+		}
+	}
+}
+
 func TestServerBounds(t *testing.T) {
 	release := make(chan struct{})
 	b := start(t, Options{Limits: Limits{TransactionsPerConn: 2, ServerTransactions: 3, UnauthenticatedRate: 100},
