@@ -81,6 +81,7 @@ type Agent struct {
 	mu        sync.Mutex
 	calls     map[string]*Call
 	legs      map[string]*leg          // by dialog.key
+	invites   map[string]*Call         // by mergeKey
 	busy      map[string]int           // calls by trunk
 	room      map[string]time.Time     // by trunk: when a call last made room there for an emergency call
 	parks     map[string]*Call         // parked calls by place
@@ -125,7 +126,7 @@ func New(o Options) *Agent {
 	o.MinSE = cmp.Or(o.MinSE, 90*time.Second)
 	o.ResumeWait = cmp.Or(o.ResumeWait, 45*time.Second)
 	o.PhoneWait = cmp.Or(o.PhoneWait, 5*time.Second)
-	a := &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), busy: make(map[string]int), room: make(map[string]time.Time), cancelled: make(map[string]time.Time),
+	a := &Agent{o: o, log: o.Log, calls: make(map[string]*Call), legs: make(map[string]*leg), invites: make(map[string]*Call), busy: make(map[string]int), room: make(map[string]time.Time), cancelled: make(map[string]time.Time),
 		parks: make(map[string]*Call), hairpins: make(map[string]int), waits: make(map[string][]*Call), lost: make(map[string][]SavedDialog),
 		done: make(chan struct{}), began: time.Now()}
 	rand.Read(a.secret[:])
@@ -244,4 +245,5 @@ func (a *Agent) remove(c *Call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.calls, c.id)
+	a.unmerge(c)
 }

@@ -191,7 +191,7 @@ func (c *Call) answer200(body []byte) {
 	c.complete(c.caller, c.invite.Request(), ok, body)
 	c.caller.answered = true
 	c.save(c.caller)
-	if err := c.invite.Respond(ok); err != nil {
+	if err := c.respond(ok); err != nil {
 		c.log.Warn("answer did not reach the caller", "err", err)
 	}
 	c.caller.owes = !c.offered
@@ -274,7 +274,7 @@ func (c *Call) await(l *leg, res *sip.Response, then func(*sip.Request)) {
 			return
 		}
 		if conn := l.connection(); conn != nil {
-			conn.Write(res)
+			conn.Write(c.again(l, res, conn))
 		}
 		wait = min(2*wait, t.T2)
 		l.resend = c.after(wait, again)

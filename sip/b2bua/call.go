@@ -25,6 +25,7 @@ type Call struct {
 	done    chan struct{}
 	info    atomic.Pointer[Info]
 	invite  *stack.ServerTx // the caller's
+	merges  string          // what copies of that are known by; never changes
 
 	onTrunk   atomic.Pointer[string] // the trunk that the call takes a place on, read by other calls
 	preempted atomic.Bool
@@ -82,6 +83,8 @@ type Call struct {
 	waitsFor  string            // its user
 	hairpin   string            // it came from a trunk and goes out by one: counted under this
 	reliable  reliable          // provisional responses to the caller that want a PRACK
+	copies    []*stack.ServerTx // of the caller's INVITE, that came by other ways
+	told      *sip.Response     // what the caller was told last
 	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
 	ended     bool
 	awaits    *timer // what may still come after the end
@@ -182,8 +185,12 @@ func (c *Call) take(in any) {
 		c.missed()
 		c.refusal = refusal{status: 487, reason: "Request Terminated"}
 		c.feed(inCancel, nil, nil)
+	case gotCopy:
+		c.copied(in)
 	case gotCallerLost:
-		c.callerLost()
+		if !c.hasWay() {
+			c.callerLost()
+		}
 	case gotStop:
 		c.endsBy(in.cause, "box")
 		c.refusal = refusal{status: 503, reason: "Service Unavailable"}

@@ -41,7 +41,7 @@ func (c *Call) refuse() {
 	for _, h := range headers {
 		res.AppendHeader(h)
 	}
-	c.invite.Respond(res)
+	c.respond(res)
 }
 
 // callerResponse builds a response to the caller's INVITE with the dialog's tag.
@@ -60,6 +60,9 @@ func (c *Call) end() {
 		return
 	}
 	c.ended = true
+	c.agent.mu.Lock()
+	c.agent.unmerge(c)
+	c.agent.mu.Unlock()
 	c.ringing.stop()
 	c.waiting.stop()
 	c.reliable.timer.stop()

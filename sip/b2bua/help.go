@@ -276,7 +276,7 @@ func (c *Call) announce(p Prompt) bool {
 	up := c.callerResponse(183, "Session Progress")
 	up.AppendHeader(&sip.ContactHeader{Address: c.caller.dlg.contact})
 	setSDP(up, body)
-	c.invite.Respond(up)
+	c.respond(up)
 	return true
 }
 

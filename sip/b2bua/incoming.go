@@ -67,7 +67,13 @@ func (a *Agent) invite(tx *stack.ServerTx) {
 
 // serve is the call's life.
 func (a *Agent) serve(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) {
-	c := a.newCall(tx, st, from, q, d)
+	c, was := a.newCall(tx, st, from, q, d)
+	for was != nil && !was.joins(tx) {
+		c, was = a.newCall(tx, st, from, q, d)
+	}
+	if was != nil {
+		return
+	}
 	if c == nil {
 		tx.Reply(503, "Service Unavailable")
 		return
@@ -118,29 +124,38 @@ func (a *Agent) looped(req *sip.Request) bool {
 	return a.find(req.CallID().Value(), tag) != nil
 }
 
-// newCall makes the call and enters it; nil when there are too many or the box stops.
-func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) *Call {
-	c := &Call{agent: a, site: st, origin: from, query: q, decision: d, kind: d.Kind, invite: tx, began: time.Now(),
+// newCall makes the call and enters it; nil when there are too many or the box stops. was is the call that has the same INVITE
+// already.
+func (a *Agent) newCall(tx *stack.ServerTx, st *site.Site, from route.Origin, q route.Query, d route.Decision) (c, was *Call) {
+	help := d.Kind == route.Emergency
+	c = &Call{agent: a, site: st, origin: from, query: q, decision: d, kind: d.Kind, invite: tx, began: time.Now(),
 		inbox: make(chan any, 128), done: make(chan struct{}), gone: make(chan struct{}), emergency: d.Kind == route.Emergency || d.Callback}
 	c.id = fmt.Sprintf("%d-%s", a.serial.Add(1), strings.ToLower(stack.NewTag()[:6]))
 	c.log = a.log.With("call", c.id)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if d.Kind == route.Emergency {
+	if was = a.original(tx, from, help); was != nil {
+		return nil, was
+	}
+	if help {
 		c.helpFrom = claimant(from, tx.Conn().Remote().Addr())
 		c.modest = d.Test || a.claimed(c.helpFrom)
 	}
 	if a.stop || len(a.calls) >= a.o.MaxCalls && (!c.emergency || c.modest) || !c.emergency && a.hasMany(from) {
-		return nil
+		return nil, nil
 	}
 	a.calls[c.id] = c
+	if key := mergeKey(tx.Request(), help); a.invites[key] == nil {
+		c.merges = key
+		a.invites[key] = c
+	}
 	a.wg.Add(1)
 	a.totals.Calls.Add(1)
-	if d.Kind == route.Emergency {
+	if help {
 		a.totals.Emergency.Add(1)
 		c.helpFlow.Store(tx.Conn().Flow())
 	}
-	return c
+	return c, nil
 }
 
 // mostOfOne is how many of the calls that there may be at once are one user's at the least; else it is a tenth of them: one phone that has

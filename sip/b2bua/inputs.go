@@ -46,6 +46,11 @@ type (
 		conn *stack.Conn
 		res  *sip.Response
 	}
+	// gotCopy is the caller's INVITE again, by another way. taken tells whether it has become the call's.
+	gotCopy struct {
+		tx    *stack.ServerTx
+		taken chan<- bool
+	}
 	gotCancel     struct{}
 	gotCallerLost struct{}
 	gotStop       struct{ cause string }
@@ -121,6 +126,8 @@ func (c *Call) drain() {
 				if isAnswer(in.res, in.err) {
 					go c.agent.Stray(in.leg.conn, in.res)
 				}
+			case gotCopy:
+				in.taken <- false
 			case gotStray:
 				go c.agent.Stray(in.conn, in.res)
 			case gotLeg:

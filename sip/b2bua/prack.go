@@ -34,7 +34,7 @@ func (c *Call) progress(res *sip.Response) {
 	case must && !c.offered:
 		return // the first one would have to bring an offer (RFC 3262 §5), and the callee's side has not said what yet
 	case !must && (len(res.Body()) == 0 || !lists(req, "supported", "100rel")):
-		c.invite.Respond(res)
+		c.respond(res)
 		return
 	}
 	r := &c.reliable
@@ -51,7 +51,7 @@ func (c *Call) sendReliably(res *sip.Response) {
 	r.res = res
 	res.AppendHeader(sip.NewHeader("Require", "100rel"))
 	res.AppendHeader(sip.NewHeader("RSeq", strconv.FormatUint(uint64(r.seq), 10)))
-	c.invite.Respond(res)
+	c.respond(res)
 	t := c.agent.o.Stack.Timers()
 	began, wait := time.Now(), t.T1
 	var again func()
@@ -72,7 +72,7 @@ func (c *Call) sendReliably(res *sip.Response) {
 			c.feed(inUnusable, nil, nil) // if it was answered meanwhile
 			return
 		}
-		c.invite.Respond(res)
+		c.respond(res)
 		wait *= 2
 		r.timer = c.after(wait, again)
 	}
