@@ -189,10 +189,10 @@ func request(tx *stack.ServerTx, user *site.User) (registrar.Request, error) {
 	return q, nil
 }
 
-// usable reports whether a phone can be called by a Contact: a sip address on IPv4, with nothing in its text that would
+// usable reports whether a phone can be called by a Contact: a sip address, reached over its connection whatever address it names, with nothing in its text that would
 // end a header value or a request line.
 func usable(u sip.Uri, text string) bool {
-	if u.Scheme != "sip" && u.Scheme != "sips" || u.Host == "" || u.Wildcard || strings.ContainsAny(u.Host, ":[]*") {
+	if u.Scheme != "sip" && u.Scheme != "sips" || u.Host == "" || u.Wildcard || strings.ContainsAny(u.Host, ":[]*") && !stack.IsIPv6(u.Host) {
 		return false
 	}
 	for i := range len(text) {

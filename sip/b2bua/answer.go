@@ -55,7 +55,7 @@ func (l *leg) answerIn(res *sip.Response) (*sdp.Description, refusal) {
 	if len(res.Body()) == 0 && l.early != nil {
 		return l.early, refusal{}
 	}
-	d, r := parseBody(res)
+	d, r := l.describes(res)
 	if r.status == 0 && res.StatusCode < 200 {
 		l.early = d
 	}
@@ -144,7 +144,7 @@ func (c *Call) bridge(l *leg, res *sip.Response) error {
 			return err
 		}
 	case len(res.Body()) > 0 && !(c.early == l && l.said && sameSession(res, l.peer)):
-		d, r := parseBody(res)
+		d, r := l.describes(res)
 		if r.status != 0 {
 			return errors.New(r.reason)
 		}
@@ -216,7 +216,7 @@ func sameSession(res *sip.Response, d *sdp.Description) bool {
 // callerAcked ends the three-way handshake; a caller that made no offer answers here.
 func (c *Call) callerAcked(ack *sip.Request) {
 	if !c.offered {
-		d, r := parseBody(ack)
+		d, r := c.caller.describes(ack)
 		if r.status == 0 {
 			err := c.caller.takeAnswer(d)
 			if err == nil {

@@ -59,7 +59,7 @@ func (c *Call) readOffer() refusal {
 		c.wants = sdp.DefaultOffer()
 		return refusal{}
 	}
-	d, r := parseBody(req)
+	d, r := c.caller.describes(req)
 	if r.status != 0 {
 		if c.emergency { // whatever is wrong with it, the call goes on: the box makes the offer
 			c.wants = sdp.DefaultOffer()

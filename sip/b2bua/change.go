@@ -131,7 +131,7 @@ func (c *Call) offerWithin(l *leg, tx *stack.ServerTx) {
 		c.offerBack(l, far, tx)
 		return
 	}
-	d, r := parseBody(req)
+	d, r := l.describes(req)
 	if r.status != 0 {
 		tx.Reply(r.status, r.reason)
 		return
@@ -217,7 +217,7 @@ func (c *Call) ask(l, far *leg, tx *stack.ServerTx, d *sdp.Description, keeps bo
 // acceptWithin puts one side's new offer into effect and answers it; res is the far side's answer, if it was asked.
 func (c *Call) acceptWithin(l, far *leg, tx *stack.ServerTx, d *sdp.Description, res *sip.Response) {
 	if res != nil {
-		fd, r := parseBody(res)
+		fd, r := far.describes(res)
 		if r.status == 0 {
 			g, err := sdp.Agree(d.Codecs, far.offer, fd.Codecs)
 			if err == nil {
@@ -282,7 +282,7 @@ func (c *Call) offerBack(l, far *leg, tx *stack.ServerTx) {
 	tx.Respond(ok)
 	l.owes = true
 	c.await(l, ok, func(ack *sip.Request) {
-		d, r := parseBody(ack)
+		d, r := l.describes(ack)
 		if r.status != 0 {
 			return // no answer: what was in force stays (some peers probe so)
 		}

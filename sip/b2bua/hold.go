@@ -27,7 +27,7 @@ func (c *Call) refusesHold(l *leg, tx *stack.ServerTx) bool {
 	if !c.locked(l) {
 		return false
 	}
-	d, r := parseBody(tx.Request())
+	d, r := l.describes(tx.Request())
 	if r.status != 0 || d.Direction == sdp.SendRecv {
 		return false
 	}

@@ -2,6 +2,7 @@ package b2bua
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -108,7 +109,18 @@ func unescape(s string) string {
 }
 
 // parseBody reads the SDP of a message; the refusal says why it cannot be used.
-func parseBody(m sip.Message) (*sdp.Description, refusal) {
+func parseBody(m sip.Message) (*sdp.Description, refusal) { return parseBodyAt(m, netip.Addr{}) }
+
+// describes is the description in a message of the leg's peer. In an emergency call a phone that names IPv6 addresses is taken to be
+// where its signalling comes from.
+func (l *leg) describes(m sip.Message) (*sdp.Description, refusal) {
+	if l.call.emergency && l.side == stack.Access {
+		return parseBodyAt(m, l.source)
+	}
+	return parseBody(m)
+}
+
+func parseBodyAt(m sip.Message, at netip.Addr) (*sdp.Description, refusal) {
 	if len(m.Body()) == 0 {
 		return nil, refusal{status: 488, reason: "No Session Description"}
 	}
@@ -127,7 +139,7 @@ func parseBody(m sip.Message) (*sdp.Description, refusal) {
 	if err != nil {
 		return nil, refusal{status: 415, reason: "Unsupported Media Type"}
 	}
-	d, err := sdp.Parse(body)
+	d, err := sdp.ParseAt(body, at)
 	if err != nil {
 		return nil, sdpRefusal(err)
 	}

@@ -149,7 +149,7 @@ func (c *Call) offerEarly(l *leg, tx *stack.ServerTx) {
 		tx.Reply(500, "Not Answered Yet", sip.NewHeader("Retry-After", "3"))
 		return
 	}
-	d, r := parseBody(tx.Request())
+	d, r := l.describes(tx.Request())
 	if r.status == 0 {
 		if _, err := sdp.Agree(d.Codecs, d.Codecs, l.codecs.Codecs()); err != nil || sharing(l, far) && !l.repeats(d) {
 			r = refusal{status: 488, reason: "Not Before The Answer"}

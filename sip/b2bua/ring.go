@@ -341,7 +341,7 @@ func (r *ring) refused(l *leg, res *sip.Response, err error) {
 
 // hears connects the prompt.
 func (r *ring) hears(l *leg, res *sip.Response) bool {
-	d, bad := parseBody(res)
+	d, bad := l.describes(res)
 	if bad.status != 0 {
 		return false
 	}

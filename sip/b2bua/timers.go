@@ -214,7 +214,7 @@ func (c *Call) refresh(l *leg) {
 
 // takeRefreshed takes the answer to an offer that changed nothing: the peer may have moved all the same.
 func (c *Call) takeRefreshed(l *leg, res *sip.Response) {
-	d, r := parseBody(res)
+	d, r := l.describes(res)
 	if r.status != 0 {
 		return
 	}

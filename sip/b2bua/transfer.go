@@ -157,7 +157,7 @@ func (c *Call) fit(x, r *leg) error {
 
 // fitAnswer takes r's answer to what x can.
 func (c *Call) fitAnswer(x, r *leg, res *sip.Response) error {
-	d, no := parseBody(res)
+	d, no := r.describes(res)
 	if no.status != 0 {
 		return errors.New(no.reason)
 	}

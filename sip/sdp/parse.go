@@ -12,7 +12,13 @@ import (
 // audio line with a port and an RTP profile is there, ErrIPv6 when all that are have IPv6 addresses.
 //
 // Only addresses that would be used are looked at: an o= line may carry any address.
-func Parse(body []byte) (*Description, error) {
+func Parse(body []byte) (*Description, error) { return parse(body, netip.Addr{}) }
+
+// ParseAt is Parse for a peer that is at an IPv4 address whatever its description says: that stands in for IPv6 addresses. A
+// phone with both kinds hears what comes there, or is found by what it sends.
+func ParseAt(body []byte, at netip.Addr) (*Description, error) { return parse(body, at) }
+
+func parse(body []byte, at netip.Addr) (*Description, error) {
 	origin, sections, err := scan(body)
 	if err != nil {
 		return nil, err
@@ -28,7 +34,7 @@ func Parse(body []byte) (*Description, error) {
 		if m.media.Kind != "audio" || m.port == 0 || profile(m.media.Proto) == "" {
 			continue
 		}
-		d, err := describe(session, m)
+		d, err := describe(session, m, at)
 		if err != nil {
 			if !errors.Is(err, ErrIPv6) {
 				return nil, err
@@ -102,7 +108,7 @@ func fold(s string) (n uint64, ok bool) {
 	return n, s != ""
 }
 
-func describe(session, m section) (*Description, error) {
+func describe(session, m section, instead netip.Addr) (*Description, error) {
 	conn, at := m.conn, m.connAt
 	if conn == "" {
 		conn, at = session.conn, session.connAt
@@ -110,7 +116,7 @@ func describe(session, m section) (*Description, error) {
 	if conn == "" {
 		return nil, wrong(m.line, "no c= line for this stream")
 	}
-	addr, err := parseAddress(at, strings.Fields(conn))
+	addr, err := parseAddress(at, strings.Fields(conn), instead)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +138,7 @@ func describe(session, m section) (*Description, error) {
 		case "rtcp-mux":
 			d.Mux = true
 		case "rtcp":
-			if d.RTCP, err = parseRTCP(a, addr); err != nil {
+			if d.RTCP, err = parseRTCP(a, addr, instead); err != nil {
 				return nil, err
 			}
 		case "ptime":
@@ -163,12 +169,18 @@ func (d *Description) addCrypto(value string) {
 	d.Crypto = append(d.Crypto, c)
 }
 
-// parseAddress reads "IN IP4 192.0.2.1".
-func parseAddress(line int, f []string) (netip.Addr, error) {
+// parseAddress reads "IN IP4 192.0.2.1"; instead, if valid, stands in for an IPv6 address.
+func parseAddress(line int, f []string, instead netip.Addr) (netip.Addr, error) {
 	if len(f) != 3 || !strings.EqualFold(f[0], "IN") {
 		return netip.Addr{}, wrong(line, "address is not of the form IN IP4 a.b.c.d")
 	}
 	if strings.EqualFold(f[1], "IP6") {
+		switch addr, err := netip.ParseAddr(f[2]); {
+		case err == nil && instead.Is4() && addr.IsUnspecified():
+			return netip.IPv4Unspecified(), nil
+		case err == nil && instead.Is4():
+			return instead, nil
+		}
 		return netip.Addr{}, wrong(line, "%w", ErrIPv6)
 	}
 	addr, err := netip.ParseAddr(f[2])
@@ -185,7 +197,7 @@ func parseAddress(line int, f []string) (netip.Addr, error) {
 }
 
 // parseRTCP reads "5005" or "5005 IN IP4 192.0.2.1" (RFC 3605).
-func parseRTCP(a attr, addr netip.Addr) (netip.AddrPort, error) {
+func parseRTCP(a attr, addr, instead netip.Addr) (netip.AddrPort, error) {
 	f := strings.Fields(a.value)
 	if len(f) == 0 {
 		return netip.AddrPort{}, wrong(a.line, "a=rtcp without a port")
@@ -195,7 +207,7 @@ func parseRTCP(a attr, addr netip.Addr) (netip.AddrPort, error) {
 		return netip.AddrPort{}, wrong(a.line, "RTCP port %.20q is not a number from 1 to 65535", f[0])
 	}
 	if len(f) > 1 {
-		if addr, err = parseAddress(a.line, f[1:]); err != nil {
+		if addr, err = parseAddress(a.line, f[1:], instead); err != nil {
 			return netip.AddrPort{}, err
 		}
 	}

@@ -111,10 +111,7 @@ func parse(msg []byte) (sip.Message, error) {
 		return nil, bad(400, "Bad From, To, Call-ID, CSeq or Via")
 	}
 	tidy(m)
-	if isIPv6(m.Via().Host) {
-		return nil, bad(488, "IPv6 Not Supported")
-	}
-	if m.CallID().Value() == "" || !isHost(m.Via().Host) {
+	if m.CallID().Value() == "" || !isHostOrIPv6(m.Via().Host) {
 		return nil, bad(400, "Bad Call-ID or Via")
 	}
 	switch m := m.(type) {
@@ -123,6 +120,9 @@ func parse(msg []byte) (sip.Message, error) {
 		m.Method = sip.RequestMethod(method) // case-sensitive (RFC 3261 §7.1); sipgo turns it to upper case
 		if err := checkRequest(m); err != nil {
 			return nil, err
+		}
+		if strings.Contains(m.Recipient.Host, ":") {
+			return m, errIPv6
 		}
 		return m, checkRequire(m)
 	case *sip.Response:
@@ -196,17 +196,12 @@ func checkRequest(r *sip.Request) error {
 		return bad(400, "CSeq Method Does Not Match")
 	}
 	if s := r.Recipient.Scheme; s == "sip" || s == "sips" {
-		if isIPv6(r.Recipient.Host) {
-			return bad(488, "IPv6 Not Supported")
-		}
-		if !isHost(r.Recipient.Host) {
+		if !isHostOrIPv6(r.Recipient.Host) {
 			return bad(400, "Bad Request-URI")
 		}
 	}
-	for _, h := range r.GetHeaders("contact") {
-		if c, ok := h.(*sip.ContactHeader); ok && isIPv6(c.Address.Host) {
-			return bad(488, "IPv6 Not Supported")
-		}
+	if err := checkContacts(r); err != nil {
+		return err
 	}
 	if from, _ := r.From().Params.Get("tag"); from == "" && r.Via().Params.Has("branch") {
 		if b, _ := r.Via().Params.Get("branch"); strings.HasPrefix(b, sip.RFC3261BranchMagicCookie) {
@@ -240,8 +235,6 @@ func bareQuestion(f field) bool {
 	}
 	return false
 }
-
-func isIPv6(host string) bool { return strings.Contains(host, ":") }
 
 // isHost tells whether s has only characters of a host name, an IPv4 address or a URI scheme.
 func isHost(s string) bool {

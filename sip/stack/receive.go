@@ -26,11 +26,11 @@ func (c *Conn) receive(raw []byte) (more bool) {
 	return c.handle(m, len(raw))
 }
 
-// indulge takes an urgent INVITE outside of a dialog that requires an extension: help is not refused for what the box does
-// not know. Any other message that could not be read stays so.
+// indulge takes an urgent INVITE outside of a dialog that requires an extension, or is addressed to an IPv6 address, with its
+// CANCEL: help is not refused for what the box does not know. Any other message that could not be read stays so.
 func (c *Conn) indulge(m sip.Message, err error) (sip.Message, error) {
-	if err == errExtension {
-		if r, ok := m.(*sip.Request); ok && r.Method == sip.INVITE && !r.To().Params.Has("tag") && c.isUrgent(r) {
+	if err == errExtension || err == errIPv6 {
+		if r, ok := m.(*sip.Request); ok && (r.Method == sip.INVITE || r.Method == sip.CANCEL) && !r.To().Params.Has("tag") && c.isUrgent(r) {
 			return m, nil
 		}
 	}
