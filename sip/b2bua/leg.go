@@ -72,6 +72,7 @@ type leg struct {
 	before MediaLeg         // in the call that the dialog comes from
 	closed bool             // media was closed
 	plays  bool             // a prompt
+	hears  Prompt           // which, or which it is to hear; "": none
 	stats  LegStats         // at that time
 	id     uint64           // session id of the box's o= line
 	local  sdp.Local        // what the box said last

@@ -29,6 +29,7 @@ func (c *Call) entertain(l *leg, p Prompt) {
 }
 
 func (c *Call) play(l *leg, p Prompt, o PlayOptions) {
+	l.hears = p
 	if l.foreign {
 		l.due = &tune{p, o}
 		return
@@ -42,7 +43,7 @@ func (c *Call) play(l *leg, p Prompt, o PlayOptions) {
 
 // quiet ends what is played.
 func (c *Call) quiet(l *leg) {
-	l.due = nil
+	l.due, l.hears = nil, ""
 	if l.plays && !l.closed {
 		l.plays = false
 		l.media.StopPlay()

@@ -185,9 +185,17 @@ func (c *Call) takes(n *leg, d *sdp.Description, t take) refusal {
 		return refusal{status: 500, reason: "Server Internal Error"}
 	}
 	c.changing = true
+	old, before := c.other(stays), stays.codecs
+	c.mayLeave(n)
 	c.reinvite(stays, body, glareTries, func(res *sip.Response, err error) {
 		defer c.free()
 		r := c.taking(n, stays, d, res, err)
+		if n.over {
+			if r.status == 0 && c.state != Over && !stays.over {
+				c.putBack(stays, old, before)
+			}
+			return
+		}
 		if r.status == 0 && (c.state != Up && c.state != Waiting || stays.over) {
 			r = refusal{status: 481, reason: "Call/Transaction Does Not Exist"}
 		}
