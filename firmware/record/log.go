@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 )
 
 // waiting is how many lines may wait for the card.
@@ -24,6 +25,7 @@ type Log struct {
 	log   *slog.Logger
 	lines chan line
 	rows  map[string]*row
+	crowd crowd
 	filed atomic.Uint64
 	lost  atomic.Uint64
 	fault atomic.Pointer[string] // of the last write; nil: it went well
@@ -63,8 +65,14 @@ func New(o Options) (*Log, error) {
 	return l, nil
 }
 
-// Call takes the record of a call that has ended.
+// Call takes the record of a call that has ended. Refused calls that come in crowds have lines in common.
 func (l *Log) Call(c Call) {
+	for _, c := range l.crowd.take(c) {
+		l.call(c)
+	}
+}
+
+func (l *Log) call(c Call) {
 	c.Start, c.End = c.Start.UTC(), c.End.UTC()
 	if !c.Answer.IsZero() {
 		c.Answer = c.Answer.UTC()
@@ -159,11 +167,24 @@ func (l *Log) Run(ctx context.Context) error {
 			one.done <- err
 		}
 	}
+	together := func(now time.Time) {
+		for _, c := range l.crowd.over(now) {
+			for len(l.lines) == waiting {
+				write(<-l.lines)
+			}
+			l.call(c)
+		}
+	}
+	look := time.NewTicker(lookAt)
+	defer look.Stop()
 	for {
 		select {
 		case one := <-l.lines:
 			write(one)
+		case now := <-look.C:
+			together(now)
 		case <-ctx.Done():
+			together(time.Time{})
 			for {
 				select {
 				case one := <-l.lines:

@@ -33,6 +33,7 @@ type Call struct {
 	EndCause  string    `json:"end_cause"`
 	EndedBy   string    `json:"ended_by,omitempty"` // caller, callee or box
 	Legs      []Leg     `json:"legs,omitempty"`
+	Count     int       `json:"count,omitempty"` // not 0: of so many refused calls from Start to End this is the last (crowd.go)
 }
 
 // Direction is a call's, seen from the branch.
