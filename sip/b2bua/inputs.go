@@ -108,6 +108,13 @@ func (c *Call) post(in any) bool {
 // drain closes the inbox for good, and answers what lies in it and waits for an answer.
 func (c *Call) drain() {
 	close(c.done)
+	for _, late := range c.drained() {
+		c.agent.Stray(late.conn, late.res)
+	}
+}
+
+// drained returns the 2xx that came too late for the call.
+func (c *Call) drained() (late []gotStray) {
 	c.posting.Lock() // who was posting has posted or given up
 	defer c.posting.Unlock()
 	for {
@@ -124,17 +131,17 @@ func (c *Call) drain() {
 				in.answer(reply{status: 481})
 			case gotResponse:
 				if isAnswer(in.res, in.err) {
-					go c.agent.Stray(in.leg.conn, in.res)
+					late = append(late, gotStray{in.leg, in.leg.conn, in.res})
 				}
 			case gotCopy:
 				in.taken <- false
 			case gotStray:
-				go c.agent.Stray(in.conn, in.res)
+				late = append(late, in)
 			case gotLeg:
 				// Cannot be: a call waits for its replies before it ends.
 			}
 		default:
-			return
+			return late
 		}
 	}
 }

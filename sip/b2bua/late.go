@@ -30,7 +30,7 @@ func (a *Agent) tagFor(callID string) string {
 }
 
 // Stray takes a 2xx that no transaction waits for. It may be of an INVITE of this life or of the last, or a peer says again on
-// a new connection what it has said on one that fell. It does not block.
+// a new connection what it has said on one that fell. It waits for nothing but room in a call's inbox.
 func (a *Agent) Stray(c *stack.Conn, res *sip.Response) {
 	from, to := res.From(), res.To()
 	if from == nil || to == nil || res.CSeq().SeqNo > 1<<30 {
@@ -47,7 +47,7 @@ func (a *Agent) Stray(c *stack.Conn, res *sip.Response) {
 		a.hangUpLate(c, res)
 	case l != nil:
 		if l.reaches(c) {
-			go l.call.post(gotStray{l, c, res})
+			l.call.post(gotStray{l, c, res})
 		}
 	case hmac.Equal([]byte(tag), []byte(a.tagFor(id))):
 		a.log.Info("answered when it was over: hangs up", "source", c.Remote().String())

@@ -61,7 +61,7 @@ type Options struct {
 	// to none that is left. It must not block.
 	OnAck func(*Conn, *sip.Request)
 	// OnStray gets a 2xx to an INVITE that no transaction waits for: who sent it may believe in a call. From the read loop; it
-	// must not block.
+	// must not block for long.
 	OnStray func(*Conn, *sip.Response)
 	// OnClosed is told after a connection is gone, once.
 	OnClosed func(*Conn)
