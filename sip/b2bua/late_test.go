@@ -191,3 +191,30 @@ func TestAnswerToNoInvite(t *testing.T) {
 		t.Errorf("%d strays", n)
 	}
 }
+
+// TestAnswerWhenItIsOverOnUDP: there the BYE is repeated until it is heard.
+func TestAnswerWhenItIsOverOnUDP(t *testing.T) {
+	w := newWorld(t, elevator("udp"))
+	a, g := w.phone("1001"), w.gateway("1002", true, false)
+	o := a.call("1002")
+	in := g.incoming(sip.INVITE)
+	in.Reply(180, "Ringing")
+	o.wait(180)
+	o.tx.Cancel()
+	g.cancelled().Reply(487, "Request Terminated")
+	o.wait(487)
+	w.ended()
+	w.forgotten()
+	res := stack.NewResponse(in.Request(), 200, "OK", "late")
+	g.conn.Write(res) // without a Contact, as some have it
+	ack := g.acked()
+	for tag, _ := ack.To().Params.Get("tag"); tag != "late"; tag, _ = ack.To().Params.Get("tag") {
+		ack = g.acked() // of the 487
+	}
+	bye := g.incoming(sip.BYE)
+	if tag, _ := bye.Request().To().Params.Get("tag"); tag != "late" || bye.Request().Recipient.User != "1002" {
+		t.Errorf("BYE to %v in %q", bye.Request().Recipient.String(), tag)
+	}
+	bye.Reply(200, "OK")
+	w.until(func() bool { return w.agent.lateByes.Load() == 0 })
+}
