@@ -86,10 +86,11 @@ func (c *Call) copied(in gotCopy) {
 }
 
 func (c *Call) takeCopy(tx *stack.ServerTx) bool {
+	waits := c.state == Dialling || c.state == Answered && (!c.caller.answered || c.caller.onAck != nil)
 	switch {
-	case c.ended:
+	case c.ended || !waits && c.caller.dead: // a call for help that nothing is heard of any more: the next one ends it (supersede)
 		return false
-	case c.state != Dialling && (c.state != Answered || c.caller.answered && c.caller.onAck == nil):
+	case !waits:
 		tx.Reply(482, "Merged Request") // it has been answered, and the answer has arrived
 		return true
 	}

@@ -1,6 +1,8 @@
 package b2bua
 
 import (
+	"fmt"
+
 	"github.com/emiago/sipgo/sip"
 
 	"holdfast/sip/sdp"
@@ -45,13 +47,13 @@ func (c *Call) putBack(stays, old *leg, before sdp.Stream) {
 		c.tieAgain(stays, old)
 		return
 	}
-	body, err := stays.offerCodecs(before.Codecs(), c.direction(old))
-	if err != nil {
-		c.unjoined(stays, err)
-		return
-	}
 	c.queued = append(c.queued, func() {
-		if c.state == Over || stays.over || old.over {
+		if c.state == Over || stays.over || old.over || c.other(old) != stays {
+			return
+		}
+		body, err := stays.offerCodecs(before.Codecs(), c.direction(old))
+		if err != nil {
+			c.unjoined(stays, err)
 			return
 		}
 		c.changing = true
@@ -60,11 +62,12 @@ func (c *Call) putBack(stays, old *leg, before sdp.Stream) {
 			if c.state == Over || stays.over || old.over {
 				return
 			}
-			if err == nil && res.StatusCode < 300 {
+			if err == nil {
 				err = c.fitBack(stays, res)
 			}
-			if err != nil || res.StatusCode >= 300 {
-				c.log.Warn("cannot go back to the codec before", "leg", stays.name, "aor", stays.aor())
+			if err != nil { // it has a codec now that the other one has not
+				c.unjoined(stays, err)
+				return
 			}
 			c.tieAgain(stays, old)
 		})
@@ -73,6 +76,9 @@ func (c *Call) putBack(stays, old *leg, before sdp.Stream) {
 
 // fitBack takes the answer to the offer of what was in force.
 func (c *Call) fitBack(stays *leg, res *sip.Response) error {
+	if res.StatusCode >= 300 {
+		return fmt.Errorf("the codec before is refused: %d", res.StatusCode)
+	}
 	d, r := stays.describes(res)
 	if r.status != 0 {
 		return errBadReply
