@@ -79,7 +79,7 @@ var table = []expectation{
 	{"rfc5118/via-received-param-with-delim.dat", "RFC 5118 4.5: brackets in received", and(understood, 400), false},
 	{"rfc5118/via-received-param-no-delim.dat", "RFC 5118 4.5: none", and(understood, 400), false},
 	{"rfc5118/ipv6-in-sdp.dat", "RFC 5118 4.6: IPv6 in SDP; the file's Content-Length is too small for a stream", and(understood, 400), true},
-	{"rfc5118/mult-ip-in-header.dat", "RFC 5118 4.7: both kinds of address", and(understood, 400), false},
+	{"rfc5118/mult-ip-in-header.dat", "RFC 5118 4.7: both kinds of address; a BYE, of no call that the box has: 481", []int{481}, false},
 	{"rfc5118/mult-ip-in-sdp.dat", "RFC 5118 4.8: both in SDP; Content-Length as above", and(understood, 400), true},
 	{"rfc5118/ipv4-mapped-ipv6.dat", "RFC 5118 4.9: IPv4-mapped; Content-Length as above", and(understood, 400), true},
 	{"rfc5118/ipv6-bug-abnf-3-colons.dat", "RFC 5118 4.10: three colons, an error of the old grammar that is to be tolerated or refused", and(understood, 400), false},
