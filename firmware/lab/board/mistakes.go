@@ -23,7 +23,8 @@ func (r *rig) mistakes() []script.Step {
 			Do: r.conflict,
 		},
 		{
-			Name: "A fault in the boot file", Want: "power fast; a page at the fallback address and holdfast-errors.txt say what is wrong",
+			Name: "A fault in the boot file, on a boot partition that is full",
+			Want: "power fast; a page at the fallback address and holdfast-errors.txt say what is wrong",
 			Do: r.fault,
 		},
 	}
@@ -76,7 +77,7 @@ func (r *rig) fault(ctx context.Context, n *script.Notes) error {
 	if err != nil {
 		return fmt.Errorf("boot file: %w", err)
 	}
-	if err := r.card.PutText("holdfast.toml", strings.Replace(string(good), "port_min", "port_mim", 1)); err != nil {
+	if err := errorsOf(r.card.PutText("holdfast.toml", strings.Replace(string(good), "port_min", "port_mim", 1)), r.card.Fill()); err != nil {
 		return err
 	}
 	if err := r.on(); err != nil {
@@ -92,11 +93,11 @@ func (r *rig) fault(ctx context.Context, n *script.Notes) error {
 		return err
 	}
 	text, err := r.card.Get("holdfast-errors.txt")
-	if err != nil || !strings.Contains(string(text), "port_mim") {
+	if err != nil || !strings.Contains(string(text), "port_mim") || !strings.Contains(string(text), "is full: delete from it") {
 		return fmt.Errorf("holdfast-errors.txt: %q, %w", text, err)
 	}
 	n.Saw("the page and the file name the key")
-	return errors.Join(r.card.PutText("holdfast.toml", string(good)), r.settle("a"))
+	return errors.Join(r.card.Empty(), r.card.PutText("holdfast.toml", string(good)), r.settle("a"))
 }
 
 // rescuePage looks at the page of a box that cannot serve.

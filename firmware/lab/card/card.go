@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -90,6 +91,29 @@ func (c *Card) PutText(name, text string) error {
 	}
 	return c.Put(file)
 }
+
+// filler takes all the room of the boot partition.
+const filler = "HOLIDAY.MP4"
+
+// Fill leaves no room in the boot partition, until Empty.
+func (c *Card) Fill() error {
+	if err := c.PutText(filler, ""); err != nil { // its name may take room, too
+		return err
+	}
+	out, err := exec.Command("mdir", "-i", c.fat(), "::/").Output()
+	if err != nil {
+		return fmt.Errorf("mdir: %w", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	free, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSuffix(strings.TrimSpace(lines[len(lines)-1]), " bytes free"), " ", ""), 10, 64)
+	if err != nil {
+		return fmt.Errorf("mdir: %w: %q", err, lines[len(lines)-1])
+	}
+	return c.PutText(filler, string(make([]byte, free)))
+}
+
+// Empty undoes Fill.
+func (c *Card) Empty() error { return run("mdel", "-i", c.fat(), "::/"+filler) }
 
 // Get reads a file of the boot partition.
 func (c *Card) Get(name string) ([]byte, error) {
