@@ -222,7 +222,7 @@ func TestSentryGivesWay(t *testing.T) {
 	c, d := wholeCard(t)
 	d.files["dev/slot-b"].seen[1000] ^= 1
 	once := false
-	s := &Sentry{Card: c, Log: slog.New(slog.DiscardHandler), Rate: 1 << 40}
+	s := &Sentry{Card: c, Log: slog.New(slog.DiscardHandler), Rate: 1 << 30}
 	c.open = func(path string, write bool) (file, error) {
 		if path == "dev/slot-b" && !write && !once {
 			once = true
