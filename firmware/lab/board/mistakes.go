@@ -25,7 +25,7 @@ func (r *rig) mistakes() []script.Step {
 		{
 			Name: "A fault in the boot file, on a boot partition that is full",
 			Want: "power fast; a page at the fallback address and holdfast-errors.txt say what is wrong",
-			Do: r.fault,
+			Do:   r.fault,
 		},
 	}
 }
