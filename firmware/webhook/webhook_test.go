@@ -248,15 +248,16 @@ func TestFollow(t *testing.T) {
 	fails := card(func(context.Context) error { return errors.New("read-only file system") })
 	for name, c := range map[string]struct {
 		outbox   Outbox
+		patience time.Duration // short only where it must run out
 		requests int
 	}{
-		"good card":    {card(func(context.Context) error { return nil }), 0},
-		"hanging card": {hangs, 1},
-		"broken card":  {fails, 1},
+		"good card":    {card(func(context.Context) error { return nil }), time.Hour, 0},
+		"hanging card": {hangs, 20 * time.Millisecond, 1},
+		"broken card":  {fails, time.Hour, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := listen(t)
-			s := sender(t, r, Options{Outbox: c.outbox, Patience: 20 * time.Millisecond})
+			s := sender(t, r, Options{Outbox: c.outbox, Patience: c.patience})
 			e, step := call()
 			if err := s.Follow(t.Context(), e, step); err != nil {
 				t.Error(err)

@@ -41,7 +41,7 @@ func tcpClosed(t *testing.T, c net.Conn) {
 }
 
 func TestHandshakeDeadline(t *testing.T) {
-	b := start(t, Options{Limits: Limits{HandshakeTimeout: 200 * time.Millisecond}})
+	b := start(t, Options{Limits: Limits{HandshakeTimeout: 2 * time.Second}}) // enough for a good one on a machine that stands still for a while
 	good := b.dial()
 	silent, partial, noise := b.tcp(), b.tcp(), b.tcp()
 	partial.Write([]byte{22, 3, 1, 2, 0, 1}) // the start of a ClientHello
@@ -211,7 +211,7 @@ func TestMutualTLS(t *testing.T) {
 // Dial reaches an SBC that knows the box, and no other.
 func TestDial(t *testing.T) {
 	sbc := start(t, Options{}, Trunk)
-	b := start(t, Options{Limits: Limits{HandshakeTimeout: 300 * time.Millisecond}}, Trunk)
+	b := start(t, Options{Limits: Limits{HandshakeTimeout: 2 * time.Second}}, Trunk)
 	cfg := &tls.Config{RootCAs: sbc.ca.pool, ServerName: "box.test", Certificates: []tls.Certificate{sbc.ca.issue(t, "box.test")}}
 	c, err := b.Dial(t.Context(), sbc.Addr(Trunk).String(), cfg, nil)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestAuthenticatedWhileReading(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	b := start(t, Options{Limits: Limits{IdleTimeout: 250 * time.Millisecond}, OnRequest: func(tx *ServerTx) {
+	b := start(t, Options{Limits: Limits{IdleTimeout: time.Second}, OnRequest: func(tx *ServerTx) {
 		tx.Conn().SetAuthenticated()
 		tx.Reply(200, "OK")
 	}})
