@@ -210,6 +210,7 @@ type rigSBCServer struct {
 	calls map[string]*end // by Call-ID
 	wg    sync.WaitGroup
 	open  map[*raw.Peer]bool
+	deaf  map[*raw.Peer]bool // connections that swallow what comes
 }
 
 func newRigSBC(r *rig, tap func(bool, *raw.Message)) (*rigSBCServer, error) {
@@ -306,6 +307,10 @@ func (s *rigSBCServer) take(p *raw.Peer, m *raw.Message) {
 	}
 	id := m.Get("Call-ID")
 	s.mu.Lock()
+	if s.deaf[p] {
+		s.mu.Unlock()
+		return
+	}
 	e := s.calls[id]
 	if e == nil && m.Method() == "INVITE" {
 		number, _, _ := strings.Cut(strings.TrimPrefix(m.URI(), "sip:"), "@")

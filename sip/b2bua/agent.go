@@ -21,6 +21,8 @@ import (
 type Trunks interface {
 	// Connect hands over an open connection to the trunk, or why there is none; never from within Connect.
 	Connect(id string, f func(*stack.Conn, error))
+	// Renew is Connect for whoever has heard nothing at all on silent, which may be dead: it hands over another one, or why there is none.
+	Renew(id string, silent *stack.Conn, f func(*stack.Conn, error))
 	Up(id string) bool
 	// Open is the connection to the trunk that is open now, if there is one.
 	Open(id string) (*stack.Conn, bool)

@@ -64,28 +64,29 @@ type Call struct {
 	refusal   refusal // what the caller is told when nothing answers
 	rang      bool    // the caller knows that it rings
 	ringing   *timer
-	timedOut  bool              // it rang long enough
-	outside   outside           // what trunks are dialled, and as whom
-	forHelp   bool              // an emergency call: it has a record
-	answers   []string          // a callback: the emergency calls that it answers
-	announced bool              // the caller hears a prompt
-	retried   map[string]bool   // trunks that an emergency call tries a second time, since they were full
-	crowded   map[string]bool   // of these, those where only calls to the security desk could make room
-	skipped   map[string]bool   // or since they took long to connect
-	redialled map[string]bool   // or since their connection fell
-	invited   bool              // the emergency call's first INVITE is on a trunk
-	faulty    bool              // it has survived a fault of the program
-	holds     bool              // an emergency caller's phone insists on a hold: it was told
-	changing  bool              // a re-INVITE is under way on either side
-	queued    []func()          // what waits for its end
-	settled   []func()          // what waits for an ACK with an answer
-	waiting   *timer            // for the phone of a restored binding
-	waitsFor  string            // its user
-	hairpin   string            // it came from a trunk and goes out by one: counted under this
-	reliable  reliable          // provisional responses to the caller that want a PRACK
-	copies    []*stack.ServerTx // of the caller's INVITE, that came by other ways
-	told      *sip.Response     // what the caller was told last
-	owed      []*stack.ServerTx // requests within the dialogs that may still want an answer
+	timedOut  bool                       // it rang long enough
+	outside   outside                    // what trunks are dialled, and as whom
+	forHelp   bool                       // an emergency call: it has a record
+	answers   []string                   // a callback: the emergency calls that it answers
+	announced bool                       // the caller hears a prompt
+	retried   map[string]bool            // trunks that an emergency call tries a second time, since they were full
+	crowded   map[string]bool            // of these, those where only calls to the security desk could make room
+	skipped   map[string]bool            // or since they took long to connect
+	redialled map[string]bool            // or since their connection fell
+	silent    map[string]*stack.ClientTx // or since they said nothing at all: to this INVITE
+	invited   bool                       // the emergency call's first INVITE is on a trunk
+	faulty    bool                       // it has survived a fault of the program
+	holds     bool                       // an emergency caller's phone insists on a hold: it was told
+	changing  bool                       // a re-INVITE is under way on either side
+	queued    []func()                   // what waits for its end
+	settled   []func()                   // what waits for an ACK with an answer
+	waiting   *timer                     // for the phone of a restored binding
+	waitsFor  string                     // its user
+	hairpin   string                     // it came from a trunk and goes out by one: counted under this
+	reliable  reliable                   // provisional responses to the caller that want a PRACK
+	copies    []*stack.ServerTx          // of the caller's INVITE, that came by other ways
+	told      *sip.Response              // what the caller was told last
+	owed      []*stack.ServerTx          // requests within the dialogs that may still want an answer
 	ended     bool
 	awaits    *timer // what may still come after the end
 

@@ -78,6 +78,7 @@ func (c *Call) giveUp(l *leg, why string) {
 	}
 	if !c.comeBackTo(l) {
 		c.trunkFailed(l, 408, nil)
+		c.renews(l)
 	}
 	c.dropBranch(l)
 	c.tryTrunk()

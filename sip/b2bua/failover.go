@@ -29,6 +29,8 @@ func (c *Call) connectPatience(t *site.Trunk) time.Duration {
 	switch all := c.agent.o.EmergencyPatience; {
 	case !c.failsOver():
 		return c.agent.o.TrunkPatience
+	case c.silent[t.ID] != nil: // where it cannot be reached the security desk is not to wait long
+		return all
 	case len(c.trunks) == 0 || c.skipped[t.ID]:
 		return 2 * all
 	case !c.dialsEmergency():
@@ -61,6 +63,7 @@ func (c *Call) heardFromTrunk(l *leg, res *sip.Response) {
 	if l.trunk == nil {
 		return
 	}
+	l.heard = l.heard || res != nil
 	l.patience.stop()
 	if res == nil || res.StatusCode >= 180 {
 		l.progress.stop()
@@ -69,7 +72,7 @@ func (c *Call) heardFromTrunk(l *leg, res *sip.Response) {
 
 // comeBackTo puts a trunk that took too long to connect at the end of the list; false if it has been there.
 func (c *Call) comeBackTo(l *leg) bool {
-	if !c.failsOver() || l.invite != nil || len(c.trunks) == 0 || c.skipped[l.trunk.ID] {
+	if !c.failsOver() || l.invite != nil || len(c.trunks) == 0 || c.skipped[l.trunk.ID] || c.silent[l.trunk.ID] != nil {
 		return false
 	}
 	if c.skipped == nil {
@@ -129,14 +132,14 @@ func (c *Call) takeTrunk(t *site.Trunk) (victim *Call, ok bool) {
 
 // connectTrunk asks for a connection to the trunk, once a call that makes room there has said so, or has taken too long.
 func (c *Call) connectTrunk(t *site.Trunk, victim *Call, do func(*stack.Conn, error)) {
-	wait, ended := time.Duration(0), (chan struct{})(nil)
+	ask, wait, ended := c.connects(t), time.Duration(0), (chan struct{})(nil)
 	switch {
 	case victim != nil:
 		wait, ended = byeWait, victim.gone
 	case c.retried[t.ID]:
 		wait = fullAgain
 	default:
-		c.agent.o.Trunks.Connect(t.ID, do)
+		ask(do)
 		return
 	}
 	go func() {
@@ -145,7 +148,7 @@ func (c *Call) connectTrunk(t *site.Trunk, victim *Call, do func(*stack.Conn, er
 		case <-time.After(wait):
 		case <-c.done:
 		}
-		c.agent.o.Trunks.Connect(t.ID, do)
+		ask(do)
 	}()
 }
 

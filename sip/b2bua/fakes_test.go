@@ -14,6 +14,8 @@ type fakeTrunks struct {
 	conns map[string]*stack.Conn
 	down  map[string]bool
 	hangs map[string]bool // takes the wish for a connection and says nothing
+
+	second map[string]*stack.Conn // where the first is silent
 }
 
 func (f *fakeTrunks) Connect(id string, do func(*stack.Conn, error)) {
@@ -28,6 +30,22 @@ func (f *fakeTrunks) Connect(id string, do func(*stack.Conn, error)) {
 		return
 	}
 	go do(c, nil)
+}
+
+// Renew hands out the SBC's second connection, where it has one, in the place of the first.
+func (f *fakeTrunks) Renew(id string, silent *stack.Conn, do func(*stack.Conn, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conns[id] == silent && f.second[id] != nil {
+		f.conns[id] = f.second[id]
+	}
+	switch conn := f.conns[id]; {
+	case f.hangs[id]:
+	case conn == silent:
+		go do(nil, errors.New("no route to host"))
+	default:
+		go do(conn, nil)
+	}
 }
 
 func (f *fakeTrunks) Open(id string) (*stack.Conn, bool) {

@@ -50,6 +50,7 @@ type leg struct {
 	extra     []sip.Header    // and with which headers
 	pending   bool            // a branch's final response is still to come
 	cancelled bool            // a branch that is given up
+	heard     bool            // a trunk has said something, a 100 at least
 	counted   bool            // it takes one of the trunk's calls
 	patience  *timer          // a trunk's first response is awaited
 	progress  *timer          // a trunk's ringing or answer is awaited (emergency calls)

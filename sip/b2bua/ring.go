@@ -263,6 +263,7 @@ func (r *ring) leave(l *leg, why string) {
 	l.cancelled = true
 	if l.invite != nil {
 		l.invite.Cancel()
+		r.renews(l)
 	}
 	r.dropBranch(l)
 }

@@ -30,6 +30,7 @@ type ClientTx struct {
 	done        bool
 	wantCancel  bool
 	cancelSent  bool
+	cancelOver  bool // likewise over another connection
 	reason      []sip.Header
 	repeating   // over UDP
 }
@@ -104,11 +105,28 @@ func (t *ClientTx) Cancel(reason ...sip.Header) {
 	}
 }
 
-func (t *ClientTx) sendCancel() {
-	if t.cancelSent {
+// CancelOver sends the CANCEL of an INVITE that is cancelled over another connection to the same peer, once, whether or not a provisional
+// response has come: where the INVITE's own connection brings nothing back, the INVITE may be there all the same. RFC 3261 §9.1
+// has a CANCEL wait for a provisional response because it could overtake its INVITE. This one may, too: then it meets 481, and the
+// CANCEL that Cancel has promised still follows the first response. It finds its INVITE by the branch, whatever the connection (§17.2.3).
+func (t *ClientTx) CancelOver(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.final || t.done || !t.wantCancel || t.cancelOver || c == t.conn {
 		return
 	}
-	t.cancelSent = true
+	t.cancelOver = true
+	t.writeCancel(c)
+}
+
+func (t *ClientTx) sendCancel() {
+	if !t.cancelSent {
+		t.cancelSent = true
+		t.writeCancel(t.conn)
+	}
+}
+
+func (t *ClientTx) writeCancel(c *Conn) {
 	cancel := sip.NewRequest(sip.CANCEL, t.req.Recipient)
 	cancel.AppendHeader(t.req.Via().Clone())
 	sip.CopyHeaders("Route", t.req, cancel)
@@ -125,11 +143,11 @@ func (t *ClientTx) sendCancel() {
 	// The CANCEL's own response says nothing that the INVITE's does not; it only has to match something.
 	// Without room for that it counts as stray.
 	cancel.SetBody(nil)
-	if ct, err := t.conn.begin(cancel, branch, func(*sip.Response, error) {}, false); err == nil {
+	if ct, err := c.begin(cancel, branch, func(*sip.Response, error) {}, false); err == nil {
 		ct.launch()
 		return
 	}
-	t.conn.Write(cancel)
+	c.Write(cancel)
 }
 
 // Forget ends the transaction without a word: its answer has come another way.
@@ -270,6 +288,18 @@ func (c *clientTxs) find(conn *Conn, res *sip.Response) *ClientTx {
 		return t
 	}
 	return nil
+}
+
+// on reports whether one is open on the connection.
+func (c *clientTxs) on(conn *Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.m {
+		if t.conn == conn {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *clientTxs) failConn(conn *Conn, err error) {

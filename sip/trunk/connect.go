@@ -20,8 +20,9 @@ type trunk struct {
 	mu      sync.Mutex
 	conn    *stack.Conn
 	state   State
-	misses  int       // in a row
-	used    time.Time // when it leaves: last by a call that keeps it
+	misses  int         // in a row
+	asked   *stack.Conn // by the last OPTIONS of the keepalive
+	used    time.Time   // when it leaves: last by a call that keeps it
 	dialing bool
 	waiting []func(*stack.Conn, error)
 }
@@ -45,10 +46,10 @@ func (t *trunk) holds(c *stack.Conn) bool {
 	return t.conn == c
 }
 
-// connect hands f the open connection, or a new one that all who wait share.
-func (t *trunk) connect(f func(*stack.Conn, error)) {
+// connect hands f the open connection, unless it is silent (nil: none is), or a new one that all who wait share.
+func (t *trunk) connect(silent *stack.Conn, f func(*stack.Conn, error)) {
 	t.mu.Lock()
-	if conn := t.conn; conn != nil && !conn.Closed() {
+	if conn := t.conn; conn != nil && conn != silent && !conn.Closed() {
 		t.mu.Unlock()
 		go f(conn, nil)
 		return
@@ -74,6 +75,10 @@ func (t *trunk) dialled(conn *stack.Conn, err error) {
 	t.waiting, t.dialing = nil, false
 	removed := t.ctx.Err() != nil && t.set.ctx.Err() == nil
 	if err == nil && t.ctx.Err() == nil {
+		if old := t.conn; old != nil && !old.Closed() { // it was silent
+			t.misses = 0
+			defer t.replaced(old)
+		}
 		t.conn = conn // from here on hangUp closes it
 	} else if err == nil {
 		defer conn.Close()

@@ -64,27 +64,44 @@ type outcome struct {
 // probe sends one OPTIONS and waits for its fate.
 func (t *trunk) probe(patience time.Duration) {
 	got := make(chan outcome, 4) // more than can come: a late one is dropped with it
-	t.connect(func(c *stack.Conn, err error) {
-		sent := time.Now()
-		if err == nil {
-			_, err = c.Send(t.options(c), func(res *sip.Response, err error) {
-				if err != nil || res.StatusCode >= 200 {
-					got <- judge(res, time.Since(sent), err)
-				}
-			})
-		}
+	t.connect(nil, func(c *stack.Conn, err error) {
 		if err != nil {
 			got <- outcome{err: err}
+			return
+		}
+		t.mu.Lock()
+		t.asked = c
+		t.mu.Unlock()
+		t.ask(c, got)
+	})
+	if o := t.await(got, patience); t.ctx.Err() == nil {
+		t.result(o)
+	}
+}
+
+// ask sends an OPTIONS whose fate got is told, once.
+func (t *trunk) ask(c *stack.Conn, got chan<- outcome) {
+	sent := time.Now()
+	_, err := c.Send(t.options(c), func(res *sip.Response, err error) {
+		if err != nil || res.StatusCode >= 200 {
+			got <- judge(res, time.Since(sent), err)
 		}
 	})
+	if err != nil {
+		got <- outcome{err: err}
+	}
+}
+
+func (t *trunk) await(got <-chan outcome, patience time.Duration) outcome {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-t.ctx.Done():
+		return outcome{err: t.ctx.Err()}
 	case <-timer.C:
-		t.result(outcome{err: fmt.Errorf("no answer to OPTIONS in %v", patience)})
+		return outcome{err: fmt.Errorf("no answer to OPTIONS in %v", patience)}
 	case o := <-got:
-		t.result(o)
+		return o
 	}
 }
 
@@ -100,6 +117,10 @@ func judge(res *sip.Response, rtt time.Duration, err error) outcome {
 func (t *trunk) result(o outcome) {
 	now := time.Now()
 	t.mu.Lock()
+	if open := t.conn != nil && !t.conn.Closed(); open && t.asked != t.conn && !o.answered {
+		t.mu.Unlock() // another connection has come meanwhile: that one was silent says nothing of this one
+		return
+	}
 	before := t.state.Up
 	t.state.LastProbe = now
 	var dead *stack.Conn
@@ -125,7 +146,7 @@ func (t *trunk) result(o outcome) {
 	after := t.state
 	t.mu.Unlock()
 	if dead != nil {
-		dead.Close()
+		dead.Abort()
 	}
 	if after.Up != before {
 		t.set.o.Log.Info("trunk state", "trunk", t.cfg.ID, "up", after.Up, "err", after.Err)

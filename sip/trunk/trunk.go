@@ -188,16 +188,13 @@ func (s *Set) Connect(id string, f func(*stack.Conn, error)) {
 		go f(nil, ErrUnknown)
 		return
 	}
-	t.connect(f)
+	t.connect(nil, f)
 }
 
 // Lost tells the set of a connection that is gone; if it was a trunk's, the trunk is asked again soon. It does not block.
 func (s *Set) Lost(c *stack.Conn) {
 	id, _ := c.Get().(string)
 	if t := s.find(id); t != nil && t.holds(c) {
-		select {
-		case t.kick <- struct{}{}:
-		default:
-		}
+		t.doubt()
 	}
 }
