@@ -104,7 +104,7 @@ func (c *Call) dial() {
 		c.decision.CallerID = c.moving.stays.shown // who calls now, not who transferred
 	}
 	d := c.decision
-	c.trunks = nil // of the target before
+	c.trunks, c.silent = nil, nil // of the target before
 	if d.Away {
 		d.Targets = c.goesAway(d)
 	}

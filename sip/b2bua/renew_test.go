@@ -167,16 +167,33 @@ func TestNoNewConnection(t *testing.T) {
 			for range c.invites {
 				x.over(again, "911")
 			}
-			ring := desk.incoming(sip.INVITE)
-			x.quiet()
-			desk.answer(ring, pcmu)
+			desk.answer(desk.incoming(sip.INVITE), pcmu)
 			o.up(nil)
 			desk.acked()
 			o.within(sip.BYE, nil).wait(200)
 			desk.bye()
 			w.ended()
+			for len(x.requests) > 0 {
+				if r := (<-x.requests).Request(); r.Method == sip.INVITE && r.Recipient.User == "911" {
+					t.Error("one INVITE more")
+				}
+			}
 		})
 	}
+}
+
+// TestDeskOverTheOldConnection: an SBC that takes no second connection, and is silent about 911, may still reach the desk outside.
+func TestDeskOverTheOldConnection(t *testing.T) {
+	w := newWorldAt(t, hasty(), func(d *site.Document) { helpful(d); d.Emergency.Security = []string{deskOutside} })
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	o := a.call("911", pcmu)
+	x.over(x.conn, "911")
+	x.answer(x.over(x.conn, deskOutside), pcmu)
+	o.up(nil)
+	x.acked()
+	o.within(sip.BYE, nil).wait(200)
+	x.bye()
+	w.ended()
 }
 
 // TestNewConnectionsPatience: a trunk that cannot be reached anew holds the security desk up for no longer than one that says nothing.
