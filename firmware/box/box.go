@@ -169,8 +169,9 @@ func (b *Box) buildSIP() error {
 		Log: b.log, DSCP: b.cfg.Media.DSCPSIP, Limits: stack.Limits{Connections: b.budget.connections},
 		OnRequest: b.request, OnClosed: b.connClosed, Authorize: b.authorize,
 		OnAck: func(c *stack.Conn, r *stack.Request) { b.calls.Ack(c, r) }, Trace: b.tracer(),
-		Urgent:  func(c *stack.Conn, r *stack.Request) bool { return b.calls.Urgent(c, r) },
-		OnStray: func(c *stack.Conn, r *stack.Response) { b.calls.Stray(c, r) },
+		Urgent:   func(c *stack.Conn, r *stack.Request) bool { return b.calls.Urgent(c, r) },
+		OnStray:  func(c *stack.Conn, r *stack.Response) { b.calls.Stray(c, r) },
+		OnCancel: func(c *stack.Conn, r *stack.Request) (string, bool) { return b.calls.Cancel(c, r) },
 	})
 	b.trunks = trunk.New(trunk.Options{Stack: b.stack, Roots: b.sbcRoots, Log: b.log,
 		InUse:       func(id string) bool { return b.calls != nil && b.calls.HelpOn(id) },

@@ -152,6 +152,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		Urgent:    func(c *stack.Conn, q *stack.Request) bool { return r.calls.Urgent(c, q) },
 		OnRequest: r.request,
 		OnAck:     func(c *stack.Conn, q *stack.Request) { r.calls.Ack(c, q) },
+		OnCancel:  func(c *stack.Conn, q *stack.Request) (string, bool) { return r.calls.Cancel(c, q) },
 		OnClosed: func(c *stack.Conn) {
 			r.trunks.Lost(c)
 			r.registrar.FlowGone(registrar.Flow(c.Flow()))

@@ -179,13 +179,7 @@ func (c *Call) take(in any) {
 			in.t.do()
 		}
 	case gotCancel:
-		if c.caller.answered {
-			return // too late: the caller gets its 2xx, and will hang up
-		}
-		c.endsBy(causeCancelled, "caller")
-		c.missed()
-		c.refusal = refusal{status: 487, reason: "Request Terminated"}
-		c.feed(inCancel, nil, nil)
+		c.cancelled(in.on)
 	case gotCopy:
 		c.copied(in)
 	case gotCallerLost:

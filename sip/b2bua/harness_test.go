@@ -175,6 +175,7 @@ func makeWorld(t *testing.T, p pace, change func(*site.Document), limits stack.L
 		OnAck:     func(c *stack.Conn, r *sip.Request) { w.current().Ack(c, r) },
 		Urgent:    func(c *stack.Conn, r *sip.Request) bool { return w.current().Urgent(c, r) },
 		OnStray:   func(c *stack.Conn, r *sip.Response) { w.current().Stray(c, r) },
+		OnCancel:  func(c *stack.Conn, r *sip.Request) (string, bool) { return w.current().Cancel(c, r) },
 	})
 	w.trunks = &fakeTrunks{conns: map[string]*stack.Conn{}, down: map[string]bool{}, hangs: map[string]bool{}}
 	w.begin()

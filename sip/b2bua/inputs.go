@@ -51,7 +51,8 @@ type (
 		tx    *stack.ServerTx
 		taken chan<- bool
 	}
-	gotCancel     struct{}
+	// gotCancel: the caller has hung up, on the INVITE's connection (nil) or another.
+	gotCancel     struct{ on *stack.Conn }
 	gotCallerLost struct{}
 	gotStop       struct{ cause string }
 	// gotTake is an INVITE that wants to take part in this call: a pickup, a fetch from a parking place, Replaces.

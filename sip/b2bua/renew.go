@@ -23,12 +23,13 @@ func (c *Call) renews(l *leg) {
 	if c.silent == nil {
 		c.silent = make(map[string]*stack.ClientTx)
 	}
-	c.silent[l.trunk.ID] = l.invite
+	first := l.invite
+	c.silent[l.trunk.ID] = first
 	c.trunks = append(c.trunks, l.trunk)
 	// Not only when its turn comes: also where another trunk takes the call the first INVITE is to be cancelled.
-	c.agent.o.Trunks.Renew(l.trunk.ID, l.invite.Conn(), func(conn *stack.Conn, err error) {
+	c.agent.o.Trunks.Renew(l.trunk.ID, first.Conn(), func(conn *stack.Conn, err error) {
 		if err == nil {
-			l.invite.CancelOver(conn)
+			first.CancelOver(conn)
 		}
 	})
 }

@@ -140,10 +140,17 @@ func (c *Conn) serve(t *ServerTx) {
 	c.s.o.OnRequest(t)
 }
 
-// cancelRequest answers a CANCEL (RFC 3261 §9.2): 200 when its INVITE is open here, from the same peer, else 481.
+// cancelRequest answers a CANCEL (RFC 3261 §9.2): 200 when its INVITE is open here, from the same peer, or the layer above
+// knows it, else 481.
 func (c *Conn) cancelRequest(r *sip.Request) {
 	t := c.s.servers.find(c.serverKey(r, sip.INVITE))
 	if t == nil {
+		if c.s.o.OnCancel != nil {
+			if tag, ok := c.s.o.OnCancel(c, r); ok {
+				c.Write(NewResponse(r, 200, "OK", tag))
+				return
+			}
+		}
 		c.Write(NewResponse(r, 481, "Call/Transaction Does Not Exist", ""))
 		return
 	}

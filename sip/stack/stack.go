@@ -63,6 +63,10 @@ type Options struct {
 	// OnStray gets a 2xx to an INVITE that no transaction waits for: who sent it may believe in a call. From the read loop; it
 	// must not block for long.
 	OnStray func(*Conn, *sip.Response)
+	// OnCancel gets a CANCEL that fits no INVITE of its connection: the peer may have come back on a new one. It reports whether it fits
+	// an INVITE all the same, which the layer above then ends and answers, and the To tag of that one's responses. From the read loop; it
+	// must not block. nil: none does.
+	OnCancel func(*Conn, *sip.Request) (tag string, ok bool)
 	// OnClosed is told after a connection is gone, once.
 	OnClosed func(*Conn)
 	// Authorize decides whether a finished handshake may speak SIP; nil admits all. Its error is logged.
