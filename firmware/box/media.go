@@ -39,7 +39,7 @@ func (s *session) forward() {
 	defer close(s.events)
 	for e := range s.Session.Events() {
 		select {
-		case s.events <- b2bua.MediaEvent{Leg: s.leg(e.Leg), Silent: e.Silent, Digit: e.Digit, PlayDone: e.Done, For: e.For}:
+		case s.events <- b2bua.MediaEvent{Leg: s.leg(e.Leg), Silent: e.Silent, Digit: e.Digit, PlayDone: e.Done, Unopened: e.Unopened, For: e.For}:
 		case <-s.done:
 		}
 	}

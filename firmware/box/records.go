@@ -26,7 +26,7 @@ func (b *Box) callEnded(r b2bua.Record) {
 		s := l.Stats
 		c.Legs = append(c.Legs, record.Leg{Side: l.Side, Party: l.Party, Codec: l.Codec, Suite: l.Suite, Status: l.Status,
 			RxPackets: s.RxPackets, RxLost: s.RxLost, TxPackets: s.TxPackets, JitterMS: record.Milliseconds(s.RxJitter),
-			RTTMS: record.Milliseconds(s.RTT), PeerLost: s.PeerLost, AuthFailed: s.AuthFailed, Replayed: s.Replayed})
+			RTTMS: record.Milliseconds(s.RTT), PeerLost: s.PeerLost, AuthFailed: s.AuthFailed, Replayed: s.Replayed, Unheard: l.Undecryptable})
 	}
 	b.records.Call(c)
 	b.reports.Call(c)

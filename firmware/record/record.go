@@ -62,6 +62,7 @@ type Leg struct {
 	PeerLost   float64 `json:"peer_lost,omitempty"` // fraction lost that the peer reports, 0 to 1
 	AuthFailed uint64  `json:"auth_failed,omitempty"`
 	Replayed   uint64  `json:"replayed,omitempty"`
+	Unheard    bool    `json:"undecryptable,omitempty"` // its sound could not be decrypted, for some seconds at least
 }
 
 // Change is a change of mode with its evidence.

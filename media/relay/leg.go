@@ -35,6 +35,7 @@ type Leg struct {
 	cname   string        // that the peer sees: a random one (RFC 7022 §4.2), different for each leg
 	changed atomic.Int64  // time.Duration: the first packet under a new key; 0: none yet
 	ended   atomic.Uint64 // number of the play that ended last, and was reported
+	missed  atomic.Uint64 // RTP packets from the peer's host that did not open
 
 	// Signalling's, guarded by session.mu.
 	with     *Leg
@@ -43,6 +44,7 @@ type Leg struct {
 	keys     keys
 	stood    standing // of the peer's stream: on the leg before; once closed, on this one
 	silence  silence
+	unopened unopened
 	closed   bool
 }
 

@@ -27,7 +27,7 @@ func (l *Leg) receiveMedia(r *Route, pkt []byte, from netip.AddrPort, now time.D
 		pkt, err = l.open(e, pkt, now)
 	}
 	if err != nil {
-		l.refuse(err)
+		l.miss(err, from)
 		return
 	}
 	var h rtp.Header

@@ -71,7 +71,9 @@ func (l *Leg) Set(stream Stream) error {
 		l.changed.Store(0)
 	}
 	retired.wipe()
-	l.silence.arm(l.session.relay.now(), stream.FromPeer)
+	now := l.session.relay.now()
+	l.silence.arm(now, stream.FromPeer)
+	l.unopened.arm(now, l.count.rxPackets.Load(), l.missed.Load())
 	return nil
 }
 

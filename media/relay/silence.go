@@ -5,16 +5,19 @@ import (
 	"time"
 )
 
-// Event is what the relay notices by itself: a digit if Digit is not 0, the end of a play if Done is not 0, else silence or its end.
+// Event is what the relay notices by itself: a digit if Digit is not 0, the end of a play if Done is not 0, packets that cannot be decrypted if
+// Unopened is not 0, else silence or its end.
 type Event struct {
 	Leg    *Leg
 	Silent bool          // false: heard again
 	Digit  rune          // the peer pressed a key: 0 to 9, *, #, A to D
 	Done   uint64        // number of a play that ended by itself
-	For    time.Duration // how long nothing came that authenticated, or how long the key was held
+	For    time.Duration // how long nothing came that authenticated, or how long the key was held, or no packet opened
+
+	Unopened uint64 // RTP packets from the peer that did not open, while none did; told once a leg
 }
 
-// eventRoom is how many events wait for the call. Silence and the end of a play that find no room are reported later; a digit is lost,
+// eventRoom is how many events wait for the call. Silence, its like and the end of a play that find no room are reported later; a digit is lost,
 // and counted.
 const eventRoom = 16
 
@@ -65,7 +68,7 @@ func (r *Relay) watch(ctx context.Context) {
 	}
 }
 
-// look reports silence and lets old keys go.
+// look reports silence and what does not open, and lets old keys go.
 func (s *Session) look(now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,6 +84,7 @@ func (s *Session) look(now time.Duration) {
 			default: // the call is busy: again at the next look
 			}
 		}
+		l.lookUnopened(now)
 		l.forgetPlay()
 		if at := l.changed.Load(); at != 0 && now-time.Duration(at) >= keyGrace {
 			l.retire()

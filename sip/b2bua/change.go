@@ -311,6 +311,10 @@ func (c *Call) heard(e MediaEvent) {
 	if e.Digit != 0 || e.PlayDone != 0 {
 		return // of no interest to an ordinary call
 	}
+	if e.Unopened > 0 {
+		c.unheard(e)
+		return
+	}
 	var l *leg
 	for _, x := range []*leg{c.caller, c.callee} {
 		if x != nil && x.media == e.Leg {
@@ -333,6 +337,21 @@ func (c *Call) heard(e MediaEvent) {
 		return
 	}
 	c.probe(l, e.For)
+}
+
+// unheard takes that a party's sound cannot be decrypted: it has another key than it says, or has lost count. Nothing can be done about it
+// here but to tell, for whoever looks for the cause later, and at once where somebody has called for help.
+func (c *Call) unheard(e MediaEvent) {
+	for _, l := range c.legs {
+		if l.media != e.Leg {
+			continue
+		}
+		l.undecryptable = true
+		c.log.Warn("media cannot be decrypted", "leg", l.name, "aor", l.aor(), "packets", e.Unopened, "for", e.For)
+		if c.emergency {
+			c.note(EmergencyEvent{Kind: AlarmRaised, Text: fmt.Sprintf("the sound from %s cannot be decrypted: nobody hears it; the call goes on", l.aor())})
+		}
+	}
 }
 
 func (c *Call) probe(l *leg, again time.Duration) {

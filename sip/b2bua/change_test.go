@@ -171,6 +171,39 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestUndecryptable: what cannot be decrypted is told, in the record too, and in a call for help at once; the call goes on.
+func TestUndecryptable(t *testing.T) {
+	for _, to := range []string{"1002", "911"} {
+		t.Run(to, func(t *testing.T) {
+			w := newWorld(t, nil)
+			a, b := w.phone("1001"), w.phone("1002")
+			if to == "911" {
+				b = w.sbc("sbc1")
+			}
+			o := a.call(to, pcmu)
+			b.answer(b.incoming(sip.INVITE), pcmu)
+			o.up(nil)
+			b.acked()
+			s, _ := w.media.last()
+			s.events <- MediaEvent{Leg: s.legs[1], Unopened: 250, For: 5 * time.Second}
+			if to == "911" {
+				w.until(func() bool { return w.heardAlarm("the sound from trunk sbc1 cannot be decrypted") == 1 })
+			}
+			w.until(func() bool { return len(s.events) == 0 })
+			o.within(sip.UPDATE, nil).wait(200) // still up, and nobody was probed
+			o.within(sip.BYE, nil).wait(200)
+			b.bye()
+			r := w.ended()
+			if r.Cause != causeBye || r.Legs[0].Undecryptable || !r.Legs[1].Undecryptable {
+				t.Errorf("%+v", r)
+			}
+			if n := w.heardAlarm("decrypted"); n != map[string]int{"911": 1}[to] {
+				t.Errorf("%d alarms", n)
+			}
+		})
+	}
+}
+
 // TestFirstNumber: a callee's first request may have any number, also 0 (RFC 3261 §12.2.1.1); after that they grow.
 func TestFirstNumber(t *testing.T) {
 	w := newWorld(t, nil)

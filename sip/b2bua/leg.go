@@ -84,15 +84,16 @@ type leg struct {
 	early  *sdp.Description // the answer that a branch has given before its 2xx
 	can    []sdp.Codec      // what the peer has shown to know
 
-	codecs    sdp.Stream // in force, numbered for sending to the peer
-	ours      sdp.Stream // in force, numbered as the peer sends
-	send      sdp.Crypto // the box's key in force
-	recv      sdp.Crypto // the peer's
-	lastAudio Stream     // what was set last
-	silent    *timer     // when a silent peer is probed again
-	dead      bool       // nothing is heard of the peer's signalling
-	mute      bool       // no sound came from a party of an emergency call: it was told
-	watch     *timer     // when it is asked whether it is there
+	codecs        sdp.Stream // in force, numbered for sending to the peer
+	ours          sdp.Stream // in force, numbered as the peer sends
+	send          sdp.Crypto // the box's key in force
+	recv          sdp.Crypto // the peer's
+	lastAudio     Stream     // what was set last
+	silent        *timer     // when a silent peer is probed again
+	dead          bool       // nothing is heard of the peer's signalling
+	mute          bool       // no sound came from a party of an emergency call: it was told
+	undecryptable bool       // sound came, and could not be decrypted
+	watch         *timer     // when it is asked whether it is there
 
 	foreign  bool       // send is another peer's key: the box never seals with it
 	lent     sdp.Crypto // the caller's key, as offered to the leg

@@ -33,20 +33,21 @@ type MediaSession interface {
 	// Connect bridges two legs in both directions and replaces what either was connected to before.
 	// A leg without a Stream, or on hold, receives nothing.
 	Connect(a, b MediaLeg)
-	// Events reports silence and its end, digits, and the ends of prompts; closed by Close.
+	// Events reports silence and its end, digits, the ends of prompts, and what cannot be decrypted; closed by Close.
 	Events() <-chan MediaEvent
 	// Close frees the ports (into the drain) and zeroes the keys. It is idempotent.
 	Close()
 }
 
-// MediaEvent is what the relay notices by itself: a digit if Digit is not 0, the end of a prompt if PlayDone is not 0, else silence or
-// its end.
+// MediaEvent is what the relay notices by itself: a digit if Digit is not 0, the end of a prompt if PlayDone is not 0, packets that cannot be
+// decrypted if Unopened is not 0, else silence or its end.
 type MediaEvent struct {
 	Leg      MediaLeg
 	Silent   bool          // neither RTP nor RTCP authenticated for For
 	Digit    rune          // the peer pressed a key (RFC 4733): 0 to 9, *, #, A to D; once for each press, at its end
 	PlayDone uint64        // number of a Play that ended by itself: to its end, or it yielded
-	For      time.Duration // how long the leg was silent, or the key was held
+	Unopened uint64        // RTP packets from the peer that could not be decrypted, while none could; once a leg
+	For      time.Duration // how long the leg was silent, or the key was held, or nothing could be decrypted
 }
 
 // MediaLeg is one side's sockets.

@@ -51,6 +51,8 @@ type LegRecord struct {
 	Codec, Suite string
 	Status       int // of a branch that failed
 	Stats        LegStats
+
+	Undecryptable bool // its sound came and could not be decrypted, for some seconds at least
 }
 
 // report hands the record over, once, while the media legs still know their figures.
@@ -77,7 +79,7 @@ func (c *Call) report() {
 	}
 	for _, l := range c.legs {
 		r.Legs = append(r.Legs, LegRecord{Name: l.name, Party: l.aor(), Side: stack.Side(l.side).String(), Codec: l.codecs.Audio.Name,
-			Suite: l.send.Suite, Status: l.status, Stats: l.stats})
+			Suite: l.send.Suite, Status: l.status, Stats: l.stats, Undecryptable: l.undecryptable})
 	}
 	c.log.Info("call ended", "cause", r.Cause, "by", r.EndedBy, "status", r.Status, "seconds", int(r.Ended.Sub(r.Began).Seconds()))
 	c.agent.o.OnEnd(r)
