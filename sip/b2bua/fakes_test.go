@@ -16,6 +16,8 @@ type fakeTrunks struct {
 	hangs map[string]bool // takes the wish for a connection and says nothing
 
 	second map[string]*stack.Conn // where the first is silent
+	slow   chan struct{}          // the second takes until this is closed; nil: no time
+	asked  chan struct{}          // told when it is wanted
 }
 
 func (f *fakeTrunks) Connect(id string, do func(*stack.Conn, error)) {
@@ -44,7 +46,14 @@ func (f *fakeTrunks) Renew(id string, silent *stack.Conn, do func(*stack.Conn, e
 	case conn == silent:
 		go do(nil, errors.New("no route to host"))
 	default:
-		go do(conn, nil)
+		slow := f.slow
+		go func() {
+			if slow != nil {
+				f.asked <- struct{}{}
+				<-slow
+			}
+			do(conn, nil)
+		}()
 	}
 }
 

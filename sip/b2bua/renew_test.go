@@ -134,6 +134,29 @@ func TestSilentTrunkComesLast(t *testing.T) {
 	}
 }
 
+// TestHangsUpMeanwhile: who hangs up while the new connection is made is not called for any more; what the trunk may have made of the first
+// INVITE is cancelled as soon as there is a way.
+func TestHangsUpMeanwhile(t *testing.T) {
+	w := newWorldAt(t, hasty(), helpful)
+	a, x := w.phone("1001"), w.sbc("sbc1")
+	w.spare(x)
+	w.trunks.slow, w.trunks.asked = make(chan struct{}), make(chan struct{}, 8)
+	o := a.call("911", pcmu)
+	first := x.over(x.conn, "911")
+	within(t, w.trunks.asked, "a new connection is wanted")
+	o.tx.Cancel()
+	o.wait(487)
+	close(w.trunks.slow)
+	if x.cancelled() != first {
+		t.Error("something else is cancelled")
+	}
+	if r := w.ended(); r.Cause != causeCancelled {
+		t.Errorf("%+v", r)
+	}
+	w.until(func() bool { w.agent.mu.Lock(); defer w.agent.mu.Unlock(); return len(w.agent.calls) == 0 })
+	x.quiet()
+}
+
 // TestNoNewConnection: where none can be made, or one that is as silent, or the trunk was not silent, the security desk rings.
 func TestNoNewConnection(t *testing.T) {
 	for name, c := range map[string]struct {
