@@ -52,7 +52,7 @@ func (c *Call) awaitTrunk(l *leg) {
 	l.patience.stop()
 	l.patience = c.after(c.agent.o.EmergencyPatience, func() { c.giveUp(l, "no answer at all") })
 	l.progress = c.after(c.agent.o.EmergencyProgress, func() {
-		if c.dialsEmergency() || len(c.trunks) > 0 { // else nobody is left to try, and a mobile may take longer: RingFor is the end
+		if c.dialsEmergency() || c.untried() { // else nobody is left to try, and a mobile may take longer: RingFor is the end
 			c.giveUp(l, "nothing but 100")
 		}
 	})

@@ -1,6 +1,8 @@
 package b2bua
 
 import (
+	"slices"
+
 	"holdfast/sip/site"
 	"holdfast/sip/stack"
 )
@@ -32,6 +34,11 @@ func (c *Call) renews(l *leg) {
 			first.CancelOver(conn)
 		}
 	})
+}
+
+// untried reports whether a trunk is left that is better than one which says that it tries: not one that has said nothing at all.
+func (c *Call) untried() bool {
+	return slices.ContainsFunc(c.trunks, func(t *site.Trunk) bool { return c.silent[t.ID] == nil })
 }
 
 // connects is how a connection to the trunk is asked for: to another one where that has been silent.

@@ -219,6 +219,21 @@ func TestDeskOverTheOldConnection(t *testing.T) {
 	w.ended()
 }
 
+// TestSilentTrunkIsNoBetter: a trunk that says that it tries to reach the desk outside is not left for one that has said nothing at all.
+func TestSilentTrunkIsNoBetter(t *testing.T) {
+	w := newWorld(t, twoTrunks)
+	c := &Call{agent: w.agent, trunks: w.site.Trunks(), silent: map[string]*stack.ClientTx{"sbc1": {}}}
+	if !c.untried() {
+		t.Error("the other trunk is overlooked")
+	}
+	if c.trunks = c.trunks[:1]; c.untried() {
+		t.Error("the silent one counts")
+	}
+	if c.trunks = nil; c.untried() {
+		t.Error("there is none")
+	}
+}
+
 // TestNewConnectionsPatience: a trunk that cannot be reached anew holds the security desk up for no longer than one that says nothing.
 func TestNewConnectionsPatience(t *testing.T) {
 	w := newWorld(t, nil)

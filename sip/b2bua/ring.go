@@ -251,7 +251,7 @@ func (r *ring) connected(in gotConn) {
 	}
 	l.patience = r.after(r.agent.o.EmergencyPatience, func() { r.leave(l, "no answer at all") })
 	l.progress = r.after(r.agent.o.EmergencyProgress, func() {
-		if len(r.trunks) > 0 {
+		if r.untried() {
 			r.leave(l, "nothing but 100")
 		}
 	})
