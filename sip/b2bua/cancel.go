@@ -83,7 +83,7 @@ func (c *Call) calledFrom(conn *stack.Conn) bool {
 // goes there, too, since its own connection may be gone.
 func (c *Call) cancelled(on *stack.Conn) {
 	if c.caller.answered { // too late: the caller gets its 2xx, and will hang up
-		if on != nil && c.caller.onAck != nil {
+		if on != nil && c.caller == c.legs[0] && c.caller.onAck != nil {
 			c.caller.use(on) // it has not had it yet
 		}
 		return
