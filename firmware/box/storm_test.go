@@ -173,7 +173,8 @@ func TestStorm(t *testing.T) {
 	fds, goroutines := openFiles(t), runtime.NumGoroutine()
 	began := time.Now()
 	// The second trunk is never there: what the first one refuses fails over to it in vain.
-	r := newRig(t, rigOptions{net: loopback{}, users: 3 * workers, timers: stack.Timers{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond}, limits: stack.Limits{AuthenticatedRate: 10000},
+	// An ACK that comes after 64*T1 ends its call, rightly: a machine that stands still for a second must not be taken for a phone that does.
+	r := newRig(t, rigOptions{net: loopback{}, users: 3 * workers, timers: stack.Timers{T1: 40 * time.Millisecond, T2: 160 * time.Millisecond}, limits: stack.Limits{AuthenticatedRate: 10000},
 		change: func(d *site.Document) {
 			d.Trunks = append(d.Trunks, site.Trunk{ID: "gone", Address: "127.0.70.4:9", TLSName: "gone.carrier.example", OptionsInterval: 30})
 		}})
