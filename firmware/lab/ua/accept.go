@@ -92,12 +92,8 @@ func (c *Call) serve(b Behaviour) {
 		return
 	}
 	c.up()
-	select {
-	case <-c.ackSeen:
-	case <-c.ended:
+	if !c.untilAcked(&sdp, lost) {
 		return
-	case <-time.After(finalWait):
-		c.agent.problem("no ACK for the 200 of call %s", c.id)
 	}
 	if b.HangUpAfter > 0 {
 		select {
@@ -111,6 +107,43 @@ func (c *Call) serve(b Behaviour) {
 		return
 	}
 	c.watch()
+}
+
+// A 2xx is said again from T1 to T2 apart until its ACK comes, over TLS too: it may have been said on a connection that has fallen. Who
+// hears none for 64*T1 ends the call (RFC 3261 §13.3.1.4).
+const (
+	t1 = 500 * time.Millisecond
+	t2 = 4 * time.Second
+)
+
+// untilAcked reports whether the ACK of the 2xx has come.
+func (c *Call) untilAcked(sdp *voice.Description, lost <-chan struct{}) bool {
+	end := time.NewTimer(64 * t1)
+	defer end.Stop()
+	for every := t1; ; every = min(2*every, t2) {
+		again := time.NewTimer(every)
+		select {
+		case <-again.C:
+			c.respond(200, "OK", sdp)
+			continue
+		case <-c.ackSeen:
+		case <-c.ended:
+		case <-lost:
+			c.end("flow lost")
+		case <-end.C:
+			c.agent.problem("no ACK for the 200 of call %s", c.id)
+			if err := c.HangUp(context.Background()); err != nil {
+				c.agent.problem("hang up: %v", err)
+			}
+		}
+		again.Stop()
+		select {
+		case <-c.ended:
+			return false
+		default:
+			return true
+		}
+	}
 }
 
 // localDescription answers the INVITE's offer, or makes an offer when it has none.
@@ -130,6 +163,12 @@ func (c *Call) localDescription() (voice.Description, error) {
 }
 
 func (c *Call) response(status int, reason string, sdp *voice.Description) {
+	c.respond(status, reason, sdp)
+	c.note(status)
+}
+
+// respond sends a response to the first INVITE, on the call's present connection.
+func (c *Call) respond(status int, reason string, sdp *voice.Description) {
 	res := sip.NewResponseFromRequest(c.invite, status, reason, nil)
 	res.To().Params.Add("tag", c.localTag)
 	res.AppendHeader(c.agent.contact(c.conn()))
@@ -138,7 +177,6 @@ func (c *Call) response(status int, reason string, sdp *voice.Description) {
 		setSDP(res, *sdp)
 	}
 	c.conn().Send(res)
-	c.note(status)
 }
 
 // final sends the final response, once; false when there was one already.
@@ -169,6 +207,9 @@ func (a *Agent) cancelled(conn *wire.Conn, req *sip.Request) {
 	if found == nil {
 		a.respond(conn, req, 481, "Call/Transaction Does Not Exist")
 		return
+	}
+	if a.cfg.Outlives {
+		found.flow.Store(conn)
 	}
 	a.respond(conn, req, 200, "OK")
 	found.setReason(req)
