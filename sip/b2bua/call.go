@@ -179,7 +179,9 @@ func (c *Call) take(in any) {
 			in.t.do()
 		}
 	case gotCancel:
-		c.cancelled(in.on)
+		if !c.leaves(in.way) {
+			c.cancelled(in.on)
+		}
 	case gotCopy:
 		c.copied(in)
 	case gotCallerLost:

@@ -63,7 +63,7 @@ func (a *Agent) Cancel(conn *stack.Conn, req *sip.Request) (tag string, ok bool)
 		return "", false
 	}
 	meant.log.Info("cancelled on another connection", "source", conn.Remote().String())
-	go meant.post(gotCancel{conn})
+	go meant.post(gotCancel{on: conn})
 	return meant.invite.Tag(), true
 }
 

@@ -78,7 +78,7 @@ func (a *Agent) serve(tx *stack.ServerTx, st *site.Site, from route.Origin, q ro
 		tx.Reply(503, "Service Unavailable")
 		return
 	}
-	tx.OnCancel(func() { c.post(gotCancel{}) })
+	tx.OnCancel(func() { c.post(gotCancel{way: tx}) })
 	tx.OnGone(func() { c.post(gotCallerLost{}) })
 	c.run()
 }

@@ -51,8 +51,11 @@ type (
 		tx    *stack.ServerTx
 		taken chan<- bool
 	}
-	// gotCancel: the caller has hung up, on the INVITE's connection (nil) or another.
-	gotCancel     struct{ on *stack.Conn }
+	// gotCancel: the caller has hung up, by a way that its INVITE came, or on another connection.
+	gotCancel struct {
+		way *stack.ServerTx
+		on  *stack.Conn
+	}
 	gotCallerLost struct{}
 	gotStop       struct{ cause string }
 	// gotTake is an INVITE that wants to take part in this call: a pickup, a fetch from a parking place, Replaces.

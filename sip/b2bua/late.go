@@ -99,7 +99,12 @@ func (a *Agent) hangUpLate(c *stack.Conn, res *sip.Response) {
 	d.localSeq += 2 * seqGap // there may have been more in it than the INVITE, and than was saved
 	bye := d.request(sip.BYE, c)
 	bye.SetBody(nil)
-	if c.Over() != stack.UDP || a.lateByes.Add(1) > mostLate {
+	if c.Over() != stack.UDP {
+		c.Write(bye)
+		return
+	}
+	if a.lateByes.Add(1) > mostLate {
+		a.lateByes.Add(-1)
 		c.Write(bye)
 		return
 	}

@@ -217,4 +217,15 @@ func TestAnswerWhenItIsOverOnUDP(t *testing.T) {
 	}
 	bye.Reply(200, "OK")
 	w.until(func() bool { return w.agent.lateByes.Load() == 0 })
+
+	// Where too many wait it is sent once, and counts nowhere.
+	w.agent.lateByes.Store(mostLate)
+	res.To().Params.Add("tag", "later")
+	g.conn.Write(res)
+	for tag := ""; tag != "later"; tag, _ = g.acked().To().Params.Get("tag") {
+	}
+	g.incoming(sip.BYE).Reply(200, "OK")
+	if n := w.agent.lateByes.Load(); n != mostLate {
+		t.Errorf("%d BYEs wait", n)
+	}
 }

@@ -14,7 +14,7 @@ import (
 // have sent it by two ways, or a phone says on a new connection what it has said on one that is dead without anybody here
 // having noticed. Which it is cannot be told, and a 482 would cost the second one its call to 911. So the copy is one more way
 // to the same caller: there is one call, and all that the box says to the INVITE goes both ways in one dialog, where it counts
-// once. A CANCEL by either way ends the call, and it has lost its caller when no way is left.
+// once. A CANCEL by the newest way ends the call, by an older one that way alone; and the call has lost its caller when no way is left.
 
 // maxCopies bounds a call's ways beside the first. Of a phone that connects again and again the newest count.
 const maxCopies = 4
@@ -106,7 +106,7 @@ func (c *Call) takeCopy(tx *stack.ServerTx) bool {
 	if c.told != nil {
 		tx.Respond(retold(c.told, tx.Request()))
 	}
-	tx.OnCancel(func() { c.post(gotCancel{}) })
+	tx.OnCancel(func() { c.post(gotCancel{way: tx}) })
 	tx.OnGone(func() { c.post(gotCallerLost{}) })
 	return true
 }
@@ -127,7 +127,7 @@ func (c *Call) hasWay() bool {
 		return false
 	}
 	for _, tx := range slices.Backward(append([]*stack.ServerTx{c.invite}, c.copies...)) {
-		if !tx.Conn().Closed() {
+		if !tx.Conn().Closed() && (c.caller.answered || !tx.Answered()) {
 			if tx.Conn() != c.caller.conn {
 				c.goesBy(tx)
 			}
@@ -135,6 +135,25 @@ func (c *Call) hasWay() bool {
 		}
 	}
 	return false
+}
+
+// leaves takes that a way is cancelled while a newer one is open, and reports whether: then only that way ends. A proxy that has
+// given one connection up for another cancels each branch by itself (RFC 3261 §9.1), and the two connections keep no order; a phone's
+// CANCEL may have lain in a connection that was dead for a while.
+func (c *Call) leaves(way *stack.ServerTx) bool {
+	newer := c.copies
+	if way != c.invite {
+		newer = newer[slices.Index(newer, way)+1:]
+	}
+	open := func(tx *stack.ServerTx) bool { return !tx.Conn().Closed() }
+	if way == nil || c.ended || c.caller.answered || !slices.ContainsFunc(newer, open) {
+		return false
+	}
+	c.log.Info("one of the caller's ways is cancelled, and a newer one goes on")
+	way.Respond(retold(c.callerResponse(487, "Request Terminated"), way.Request()))
+	c.copies = slices.DeleteFunc(c.copies, func(tx *stack.ServerTx) bool { return tx == way })
+	c.hasWay()
+	return true
 }
 
 // respond answers the caller's INVITE, by every way that it came. The error is that of the last way.

@@ -88,6 +88,30 @@ func TestMerged(t *testing.T) {
 				x.cancelled().Reply(487, "Request Terminated")
 				one(t, 487, o, again)
 			},
+			"the first one is given up for the second": func(w *world, a, b, x *ua, o *outgoing, in *stack.ServerTx) {
+				in.Reply(180, "Ringing")
+				o.wait(180)
+				again := b.copied(o)
+				again.wait(180)
+				o.tx.Cancel()
+				o.wait(487)
+				x.answer(in)
+				again.up(nil)
+				x.acked()
+				again.within(sip.BYE, nil).wait(200)
+				x.bye()
+			},
+			"one after the other hangs up": func(w *world, a, b, x *ua, o *outgoing, in *stack.ServerTx) {
+				in.Reply(180, "Ringing")
+				o.wait(180)
+				again := b.copied(o)
+				again.wait(180)
+				o.tx.Cancel()
+				o.wait(487)
+				again.tx.Cancel()
+				x.cancelled().Reply(487, "Request Terminated")
+				again.wait(487)
+			},
 			"the second one dies": func(w *world, a, b, x *ua, o *outgoing, in *stack.ServerTx) {
 				again := b.copied(o)
 				again.wait(100)
@@ -228,6 +252,47 @@ func TestNotMerged(t *testing.T) {
 		o.tx.Cancel()
 		b.cancelled().Reply(487, "Request Terminated")
 		o.wait(487)
+		w.ended()
+	})
+}
+
+// TestMergedFromTheTrunk: a proxy gives a branch of a call up for another one to the same phone.
+func TestMergedFromTheTrunk(t *testing.T) {
+	begin := func(t *testing.T) (w *world, x, b *ua, again *outgoing, in *stack.ServerTx) {
+		w = newWorld(t, nil)
+		x, b = w.sbc("sbc1"), w.phone("1002")
+		o := x.call("+12175551002")
+		in = b.incoming(sip.INVITE)
+		in.Reply(180, "Ringing")
+		o.wait(180)
+		again = x.copied(o)
+		again.wait(180)
+		o.tx.Cancel()
+		o.wait(487)
+		return w, x, b, again, in
+	}
+	t.Run("answered", func(t *testing.T) {
+		w, _, b, again, in := begin(t)
+		b.answer(in)
+		again.up(nil)
+		b.acked()
+		again.within(sip.BYE, nil).wait(200)
+		b.bye()
+		w.ended()
+		b.only(t)
+	})
+	t.Run("given up", func(t *testing.T) {
+		w, _, b, again, _ := begin(t)
+		again.tx.Cancel()
+		b.cancelled().Reply(487, "Request Terminated")
+		again.wait(487)
+		w.ended()
+	})
+	t.Run("lost", func(t *testing.T) {
+		w, x, b, again, _ := begin(t)
+		x.conn.Close()
+		b.cancelled().Reply(487, "Request Terminated")
+		again.wait(-1)
 		w.ended()
 	})
 }

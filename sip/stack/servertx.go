@@ -99,9 +99,9 @@ func (t *ServerTx) Answered() bool {
 	return t.final
 }
 
-// OnCancel sets what a CANCEL does; it runs at once if the CANCEL has come already, else from the read loop, so it must
-// not block. The CANCEL itself is answered by
-// the stack; the INVITE's 487 is the caller's to send.
+// OnCancel sets what a CANCEL does. It runs from the read loop, so it must not block; if the CANCEL has come already it
+// runs at once, in a goroutine of its own, as OnGone's does. The CANCEL itself is answered by the stack; the INVITE's 487 is the
+// caller's to send.
 func (t *ServerTx) OnCancel(f func()) {
 	t.mu.Lock()
 	now := t.cancelled
@@ -110,7 +110,7 @@ func (t *ServerTx) OnCancel(f func()) {
 	}
 	t.mu.Unlock()
 	if now {
-		f()
+		go f()
 	}
 }
 
