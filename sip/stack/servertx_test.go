@@ -77,7 +77,9 @@ func TestServerCancel(t *testing.T) {
 		p.send(cancelOf(invite))
 		if early {
 			p.response(200)
-			tx.OnCancel(terminate)
+			set := make(chan struct{})
+			tx.OnCancel(func() { <-set; terminate() }) // never holds up who sets it
+			close(set)
 			p.response(487)
 		} else {
 			ok, gone := p.response(200), p.response(487)
