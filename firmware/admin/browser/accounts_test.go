@@ -37,5 +37,5 @@ func accounts(t *testing.T, b *tab) {
 	b.sees("Another role")
 	b.examine("person")
 	b.do(chromedp.Click(`form[action$="/remove"] button`))
-	b.sees("Zoë / Park may not log in any more")
+	b.sees("and is logged out everywhere") // which the page with the button does not say
 }
